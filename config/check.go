@@ -1,0 +1,154 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// check finds what is wrong between keys that are right each by itself. It leaves out what may follow from an error
+// found before: everything below the same stream, user or section.
+func (c *Config) check(before []problem) []problem {
+	var out []problem
+	fail := func(path, format string, args ...any) {
+		if !slices.ContainsFunc(before, func(p problem) bool { return entry(p.path) == entry(path) }) {
+			out = append(out, problem{c.placeOf(path), path, fmt.Sprintf(format, args...)})
+		}
+	}
+	if !broken(before, "users") && !broken(before, "auth") {
+		c.checkListen(fail)
+	}
+	for i, u := range c.Users {
+		c.checkUser(fmt.Sprintf("users[%d]", i), u, c.Users[:i], fail)
+	}
+	c.checkReconnect("stream_defaults", c.StreamDefaults, fail)
+	for _, s := range c.Streams {
+		c.checkStream("streams."+s.Name, s, fail)
+	}
+	return out
+}
+
+// broken reports whether a section as a whole could not be read.
+func broken(before []problem, section string) bool {
+	return slices.ContainsFunc(before, func(p problem) bool { return p.path == section })
+}
+
+// failFunc reports a problem at a path.
+type failFunc func(path, format string, args ...any)
+
+func (c *Config) checkListen(fail failFunc) {
+	if c.Auth == AuthNone && len(c.Users) > 0 {
+		fail("auth", `"none" leaves users without effect; remove one of the two`)
+	}
+	for _, l := range []struct{ path, listen string }{{"rtsp.listen", c.RTSP.Listen}, {"http.listen", c.HTTP.Listen}} {
+		if c.Auth != AuthNone && len(c.Users) == 0 && !loopback(l.listen) {
+			fail(l.path, "%s can be reached from other machines, but nobody needs to log in; add users, or write "+
+				"auth: none if that is meant", show(l.listen))
+		}
+	}
+	if c.RTSP.Listen == c.HTTP.Listen && !strings.HasSuffix(c.HTTP.Listen, ":0") {
+		fail("http.listen", "%s is rtsp.listen as well; use another port", show(c.HTTP.Listen))
+	}
+}
+
+func (c *Config) checkUser(path string, u User, others []User, fail failFunc) {
+	switch {
+	case u.Name == "":
+		fail(path+".name", "is missing")
+	case slices.ContainsFunc(others, func(o User) bool { return o.Name == u.Name }):
+		fail(path+".name", "%s is the name of two users", show(u.Name))
+	}
+	switch {
+	case u.Password == "" && u.PasswordHash == "":
+		fail(path+".password", "is missing; set password, or password_hash as rave passwd prints it")
+	case u.Password != "" && u.PasswordHash != "":
+		fail(path+".password_hash", "stands beside password; keep one of the two")
+	}
+	var names []string
+	for _, s := range c.Streams {
+		names = append(names, s.Name)
+	}
+	for i, s := range u.Streams {
+		if s == AllStreams || slices.Contains(names, s) {
+			continue
+		}
+		hint := `"*" means all`
+		if best, ok := nearest(s, names); ok {
+			hint = "did you mean " + best + "?"
+		}
+		fail(fmt.Sprintf("%s.streams[%d]", path, i), "%s is not one of streams; %s", show(s), hint)
+	}
+}
+
+func (c *Config) checkReconnect(path string, s Stream, fail failFunc) {
+	if s.Reconnect.Min > s.Reconnect.Max {
+		fail(path+".reconnect.min", "%q is more than reconnect.max, %q", formatDuration(s.Reconnect.Min),
+			formatDuration(s.Reconnect.Max))
+	}
+}
+
+func (c *Config) checkStream(path string, s Stream, fail failFunc) {
+	switch {
+	case s.Source == Source{}:
+		fail(path+".source", "is missing; use rtsp://HOST/PATH, rtsps://HOST/PATH or publish")
+	case s.Source.Publish() && s.Username != "":
+		fail(path+".username", "does not belong to a published stream; who may publish is in users")
+	case s.Source.Publish() && s.Password != "":
+		fail(path+".password", "does not belong to a published stream; who may publish is in users")
+	}
+	if s.Reconnect != c.StreamDefaults.Reconnect {
+		c.checkReconnect(path, s, fail)
+	}
+}
+
+// CheckModels reports every name in a quality list that is neither in models nor among the given ones: the embedded
+// models and the built-in resamplers.
+func (c *Config) CheckModels(builtin []string) error {
+	known := slices.Clone(builtin)
+	for name := range c.Models {
+		known = append(known, name)
+	}
+	slices.Sort(known)
+	var problems []problem
+	check := func(path string, quality []string) {
+		for i, q := range quality {
+			if slices.Contains(known, q) {
+				continue
+			}
+			at := fmt.Sprintf("%s.quality[%d]", path, i)
+			problems = append(problems, problem{c.placeOf(at), at,
+				fmt.Sprintf("%s is not a known enhancer; use %s, or name an .onnx file in models", show(q),
+					enumerate(known))})
+		}
+	}
+	for _, s := range c.Streams {
+		if _, own := c.places["streams."+s.Name+".quality"]; own || slices.Equal(s.Quality, defaultStream().Quality) {
+			check("streams."+s.Name, s.Quality)
+		}
+	}
+	if _, own := c.places["stream_defaults.quality"]; own {
+		check("stream_defaults", c.StreamDefaults.Quality)
+	}
+	return join(problems)
+}
+
+// placeOf returns where a key was set, or else the section that it should be in.
+func (c *Config) placeOf(path string) place {
+	for {
+		if p, ok := c.places[path]; ok || path == "" {
+			return p
+		}
+		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+	}
+}
+
+// entry returns the stream, user or section that a path leads into: its first two steps.
+func entry(path string) string {
+	if steps := strings.SplitN(path, ".", 3); len(steps) == 3 {
+		return steps[0] + "." + steps[1]
+	}
+	if i := strings.IndexByte(path, ']'); i >= 0 {
+		return path[:i+1]
+	}
+	return path
+}

@@ -1,0 +1,137 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Load reads a file and the environment (os.Environ). Without a path only the environment counts. Relative paths of
+// models and of the ONNX Runtime library are taken from the file's folder. Variables in reserved are not ours, though
+// they begin with RAVE_.
+func Load(path string, environ []string, reserved ...string) (*Config, error) {
+	if path == "" {
+		return Parse(nil, "", environ, reserved...)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	c, err := Parse(data, path, environ, reserved...)
+	if err != nil {
+		return nil, err
+	}
+	c.resolvePaths(filepath.Dir(path))
+	return c, nil
+}
+
+// Parse reads the contents of a file, which errors call name, and the environment.
+func Parse(data []byte, name string, environ []string, reserved ...string) (*Config, error) {
+	d := newDecoder(name)
+	root := d.parse(data)
+	if root == nil {
+		return nil, join(d.problems)
+	}
+	return d.config(root, environ, reserved)
+}
+
+// ForURL returns the configuration for one camera, without a file: a stream named "camera". The environment counts.
+func ForURL(url string, environ []string, reserved ...string) (*Config, error) {
+	d := newDecoder("")
+	source := textNode(url)
+	d.origins[source] = "command line"
+	root := &yaml.Node{Kind: yaml.MappingNode}
+	d.put(root, []string{"streams", "camera", "source"}, source)
+	return d.config(root, environ, reserved)
+}
+
+// config turns the tree of a file into a Config.
+func (d *decoder) config(root *yaml.Node, environ, reserved []string) (*Config, error) {
+	d.overlay(root, Default().schema(), environ, reserved)
+	c := Default()
+	c.schema().read(d, "", root)
+	c.places = d.places
+	if c.places[""] == (place{}) {
+		c.places[""] = place{file: d.file}
+	}
+	if problems := append(d.problems, c.check(d.problems)...); len(problems) > 0 {
+		return nil, join(problems)
+	}
+	return c, nil
+}
+
+// Validate checks every value and how they fit together. Load has done so; it is for a Config that was made or changed
+// by hand.
+func (c *Config) Validate() error {
+	d := newDecoder(c.places[""].file)
+	Default().schema().read(d, "", c.schema().write(false))
+	return join(append(d.problems, c.check(d.problems)...))
+}
+
+// Errorf returns an error about a key, such as "streams.cam1.quality[0]", that names where it was set.
+func (c *Config) Errorf(path, format string, args ...any) error {
+	return problem{c.placeOf(path), path, fmt.Sprintf(format, args...)}
+}
+
+// resolvePaths makes relative paths relative to dir.
+func (c *Config) resolvePaths(dir string) {
+	fix := func(path string) string {
+		if path == "" || filepath.IsAbs(path) {
+			return path
+		}
+		return filepath.Join(dir, path)
+	}
+	c.ONNXRuntime.Library = fix(c.ONNXRuntime.Library)
+	for name, path := range c.Models {
+		c.Models[name] = fix(path)
+	}
+}
+
+// Redacted returns a copy in which every secret, and every credential for a camera, is replaced.
+func (c *Config) Redacted() *Config {
+	r := *c
+	r.Models, r.Users, r.Streams = maps.Clone(c.Models), slices.Clone(c.Users), slices.Clone(c.Streams)
+	for i := range r.Users {
+		u := &r.Users[i]
+		u.Password, u.PasswordHash = Secret(u.Password.String()), Secret(u.PasswordHash.String())
+	}
+	for i := range r.Streams {
+		s := &r.Streams[i]
+		s.Source = Source{s.Source.String()}
+		s.Username, s.Password = hide(s.Username), Secret(s.Password.String())
+	}
+	return &r
+}
+
+// String returns the configuration as a file in which every secret is replaced.
+func (c *Config) String() string {
+	var text strings.Builder
+	enc := yaml.NewEncoder(&text)
+	enc.SetIndent(2)
+	if err := enc.Encode(c.schema().write(true)); err != nil {
+		return fmt.Sprintf("configuration that cannot be written: %v", err)
+	}
+	return text.String()
+}
+
+// GoString is String: %#v must not print more.
+func (c *Config) GoString() string { return c.String() }
+
+// LogValue is String, for slog.
+func (c *Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalJSON writes the keys and values of the file, with every secret replaced.
+func (c *Config) MarshalJSON() ([]byte, error) {
+	var tree any
+	if err := c.schema().write(true).Decode(&tree); err != nil {
+		return nil, fmt.Errorf("configuration as JSON: %w", err)
+	}
+	return json.Marshal(tree)
+}

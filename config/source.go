@@ -1,0 +1,115 @@
+package config
+
+import (
+	"errors"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Source is where a stream comes from: the URL of a camera, or a publisher that connects to us. It holds no user name
+// and password, though a camera may want some in the path or query.
+type Source struct{ url string }
+
+// publish is the source of a stream that is sent to our RTSP server.
+const publish = "publish"
+
+// Publish reports whether the stream is sent to our RTSP server under its name.
+func (s Source) Publish() bool { return s.url == publish }
+
+// URL returns the camera's URL without user name and password, for the client; empty for a publisher. It may hold
+// secrets: print String instead.
+func (s Source) URL() string {
+	if s.Publish() {
+		return ""
+	}
+	return s.url
+}
+
+// String returns "publish", or the URL with what looks like a secret in its path or query replaced.
+func (s Source) String() string { return hideParams(s.url) }
+
+// GoString is String: %#v must not print more.
+func (s Source) GoString() string { return s.String() }
+
+// MarshalText is String, for JSON.
+func (s Source) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// errAt is for URLs in which two readings of @ are possible.
+var errAt = errors.New("has an @ behind the first /; write a / in the password as %2F (or use the keys username and " +
+	"password), and an @ in the path as %40")
+
+// parseSource takes a source apart. User name and password may hold @ # ! % as they are: they end at the last @ before
+// the first slash, and %XX is only decoded if every % is the beginning of one.
+func parseSource(text string) (src Source, user string, pass Secret, err error) {
+	if text == publish {
+		return Source{publish}, "", "", nil
+	}
+	scheme, rest, ok := strings.Cut(text, "://")
+	scheme = strings.ToLower(scheme)
+	if !ok || scheme != "rtsp" && scheme != "rtsps" {
+		return Source{}, "", "", errors.New("is not a source; use rtsp://HOST/PATH, rtsps://HOST/PATH or publish")
+	}
+	authority, path := rest, ""
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
+		authority, path = rest[:i], rest[i:]
+	}
+	host := authority
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+		var clear string
+		user, clear, _ = strings.Cut(authority[:i], ":")
+		user, pass, host = unescape(user), Secret(unescape(clear)), authority[i+1:]
+	} else if strings.ContainsRune(path, '@') {
+		return Source{}, "", "", errAt
+	}
+	if err := checkHost(host); err != nil {
+		return Source{}, "", "", err
+	}
+	u := scheme + "://" + host + path
+	if _, err := url.Parse(u); err != nil {
+		return Source{}, "", "", errors.New("is not a URL; write special characters in its path as %XX")
+	}
+	return Source{u}, user, pass, nil
+}
+
+// checkHost accepts what may stand between user and path: a name or address, and a port.
+func checkHost(hostport string) error {
+	bad := errors.New("has no valid host; use rtsp://HOST/PATH or rtsp://HOST:PORT/PATH (write a / in the password " +
+		"as %2F, or use the keys username and password)")
+	u, err := url.Parse("rtsp://" + hostport)
+	if err != nil || u.Host != hostport || u.Hostname() == "" || strings.ContainsAny(u.Hostname(), " \t\"'<>") {
+		return bad
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) {
+		return bad
+	}
+	return nil
+}
+
+func unescape(text string) string {
+	if clear, err := url.PathUnescape(text); err == nil {
+		return clear
+	}
+	return text
+}
+
+// secretParam matches parameters that cameras take as credentials in paths and queries.
+var secretParam = regexp.MustCompile(`(?i)((?:user|login|pass|pwd|token|secret|auth|key)[a-z_-]*=)[^&;/?\s]*`)
+
+func hideParams(text string) string { return secretParam.ReplaceAllString(text, "${1}"+hidden) }
+
+// userinfo matches user name and password in what may be a URL, however broken.
+var userinfo = regexp.MustCompile(`(?s)(^|://).*@`)
+
+// badPort matches what stands where the port should be and is none: perhaps the password of a URL without @.
+var badPort = regexp.MustCompile(`(?s)((?:^|://)[^:/]*):.*[^0-9/].*`)
+
+// showURL quotes a refused URL without what is or may be a secret.
+func showURL(text string) string {
+	text = userinfo.ReplaceAllString(text, "${1}"+hidden+"@")
+	if !strings.Contains(text, "@") {
+		text = badPort.ReplaceAllString(text, "${1}:"+hidden)
+	}
+	return show(hideParams(text))
+}

@@ -1,0 +1,206 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The parsers here return errors that go on after the quoted value: `"5x" is not a scale; use …`.
+
+// Scale is the output's size over the input's, each way. ScaleAuto leaves it to the stream's best model.
+type Scale float64
+
+// ScaleAuto is the scale of the first enhancer in quality.
+const ScaleAuto Scale = 0
+
+// String returns "auto", "1.5" and so on.
+func (s Scale) String() string {
+	if s == ScaleAuto {
+		return auto
+	}
+	return strconv.FormatFloat(float64(s), 'f', -1, 64)
+}
+
+// auto is the value that leaves a choice to RAVE.
+const auto = "auto"
+
+func parseScale(text string) (Scale, error) {
+	for _, s := range []Scale{ScaleAuto, 1, 1.5, 2, 3, 4} {
+		if text == s.String() {
+			return s, nil
+		}
+	}
+	return 0, errors.New("is not a scale; use auto, 1, 1.5, 2, 3 or 4")
+}
+
+// Size is a picture's size in pixels.
+type Size struct{ Width, Height int }
+
+// String returns "WxH".
+func (s Size) String() string { return fmt.Sprintf("%dx%d", s.Width, s.Height) }
+
+func parseSize(text string) (Size, error) {
+	w, h, ok := strings.Cut(text, "x")
+	width, errW := strconv.Atoi(w)
+	height, errH := strconv.Atoi(h)
+	if !ok || errW != nil || errH != nil || width < 16 || height < 16 || width > 16384 || height > 16384 {
+		return Size{}, errors.New("is not a size; use WIDTHxHEIGHT in pixels, 16 to 16384 each, such as 3840x2160")
+	}
+	return Size{width, height}, nil
+}
+
+// Bitrate is in bits per second. BitrateAuto follows size and frame rate.
+type Bitrate int
+
+// BitrateAuto is chosen from the output's size and frame rate.
+const BitrateAuto Bitrate = 0
+
+// String returns "auto", "800k", "4M" and so on.
+func (b Bitrate) String() string {
+	switch {
+	case b == BitrateAuto:
+		return auto
+	case b%1e6 == 0:
+		return strconv.Itoa(int(b/1e6)) + "M"
+	case b%1e3 == 0:
+		return strconv.Itoa(int(b/1e3)) + "k"
+	default:
+		return strconv.Itoa(int(b))
+	}
+}
+
+func parseBitrate(text string) (Bitrate, error) {
+	if text == auto {
+		return BitrateAuto, nil
+	}
+	digits, unit := text, 1.0
+	switch {
+	case strings.HasSuffix(text, "k"):
+		digits, unit = strings.TrimSuffix(text, "k"), 1e3
+	case strings.HasSuffix(text, "M"):
+		digits, unit = strings.TrimSuffix(text, "M"), 1e6
+	}
+	n, err := strconv.ParseFloat(digits, 64)
+	if bits := math.Round(n * unit); err == nil && bits >= 16e3 && bits <= 500e6 {
+		return Bitrate(bits), nil
+	}
+	return 0, errors.New("is not a bitrate; use auto, or bits per second from 16k to 500M, such as 800k or 4M")
+}
+
+func parseLevel(text string) (slog.Level, error) {
+	for _, l := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		if text == formatLevel(l) {
+			return l, nil
+		}
+	}
+	return 0, errors.New("is not a log level; use debug, info, warn or error")
+}
+
+func formatLevel(l slog.Level) string { return strings.ToLower(l.String()) }
+
+func parseListen(text string) (string, error) {
+	host, port, err := net.SplitHostPort(text)
+	n, errPort := strconv.ParseUint(port, 10, 16)
+	if err != nil || errPort != nil || strings.ContainsAny(host, "/@ ") {
+		return "", errors.New("is not a listen address; use HOST:PORT, such as 127.0.0.1:8554, or :8554 for every " +
+			"interface")
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
+}
+
+// loopback reports whether only this machine can reach a listen address.
+func loopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func parseRTPPort(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1024 || n > 65534 || n%2 != 0 {
+		return 0, errors.New("is not a port for RTP; use an even number from 1024 to 65534 (RTCP is on the next port)")
+	}
+	return n, nil
+}
+
+func parseThreads(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > 1024 {
+		return 0, errors.New("is not a number of threads; use 0 for all cores, or 1 to 1024")
+	}
+	return n, nil
+}
+
+func parseText(text string) (string, error) { return text, nil }
+
+// parseDuration reads Go's notation, with the bounds of one key.
+func parseDuration(low, high time.Duration) func(string) (time.Duration, error) {
+	return func(text string) (time.Duration, error) {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return 0, errors.New("is not a duration; use a number with a unit, such as 500ms, 5s or 1m30s")
+		}
+		if d < low || d > high {
+			return 0, fmt.Errorf("is out of range; use %s to %s", formatDuration(low), formatDuration(high))
+		}
+		return d, nil
+	}
+}
+
+// formatDuration is time.Duration.String without the zeros at the end: 10m, not 10m0s.
+func formatDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// checkName is the rule for names of streams and models, which become parts of URLs, labels and variables.
+func checkName(text, what string) error {
+	ok := text != "" && len(text) <= 64
+	for i, r := range text {
+		alnum := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		ok = ok && (alnum || i > 0 && strings.ContainsRune("-_.", r))
+	}
+	if !ok {
+		return fmt.Errorf("is not %s; use up to 64 letters, digits, -, _ and ., beginning with a letter or digit", what)
+	}
+	return nil
+}
+
+func checkStreamName(text string) error {
+	if text == "original" {
+		return errors.New("is not free as the name of a stream: NAME/original is the path of the untouched picture")
+	}
+	return checkName(text, "the name of a stream")
+}
+
+func checkModelName(text string) error {
+	if text == "lanczos" {
+		return errors.New("is not free as the name of a model: it is the built-in resampler")
+	}
+	return checkName(text, "the name of a model")
+}
+
+func checkModelRef(text string) error { return checkName(text, "the name of an enhancer") }
+
+func checkModelFile(text string) error {
+	if filepath.Ext(text) != ".onnx" {
+		return errors.New("is not a model file; use the path of an .onnx file")
+	}
+	return nil
+}
