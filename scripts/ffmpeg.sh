@@ -34,6 +34,7 @@ bsfs=(h264_mp4toannexb hevc_mp4toannexb h264_metadata hevc_metadata av1_metadata
 filters=(buffer buffersink abuffer abuffersink scale zscale format bwdif yadif crop transpose hflip vflip null anull
   aresample aformat atempo asetpts setpts setsar fps testsrc2 color sine anullsrc drawbox overlay pad)
 
+# shellcheck disable=SC2054 # the comma belongs to the flag
 flags=(
   --disable-everything --disable-autodetect --disable-network --disable-programs --disable-doc --disable-debug
   --disable-postproc --disable-shared --enable-static --enable-pic --enable-pthreads --enable-gpl --enable-zlib
@@ -57,6 +58,7 @@ private_apt() {
 
 open_apt() {
   local root=$1 uri=${RAVE_DEBIAN_URI:-}
+  # shellcheck disable=SC2016 # apt expands it
   [ -n "$uri" ] || uri=$(apt-get indextargets --format '$(SITE)' 2>/dev/null | grep -m 1 '/debian/*$' || true)
   [ -n "$uri" ] || die "no Debian archive among this machine's apt sources; set RAVE_DEBIAN_URI to one"
   [ -r "$keyring" ] || die "$keyring is missing: install the package debian-archive-keyring"

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # Sourced by the scripts beside it; the sourcing script's name prefixes every line it prints.
 rave_cache=${RAVE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/rave}
 script_name=$(basename "$0" .sh)

@@ -1,0 +1,76 @@
+# Targets and what they do: make help.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+
+# ONNX Runtime contains a telemetry client; a camera product does not phone home.
+export ORT_DISABLE_TELEMETRY := 1
+
+version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+env := . .build/env.sh &&
+fuzztime ?= 5s
+
+.PHONY: help
+help: ## this list
+	@echo 'RAVE: live video in, every frame enhanced, live video out'
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|' | sed 's/^/  make /'
+
+.PHONY: run
+run: build ## build and show the demo (RUN_FOR=30s ends it by itself)
+	@exec .build/rave demo
+
+.PHONY: setup
+setup: ## install packages, build FFmpeg, fetch ONNX Runtime (3 minutes once, then cached)
+	@scripts/deps.sh build
+	@scripts/ffmpeg.sh
+	@scripts/onnxruntime.sh
+
+.PHONY: build
+build: setup ## .build/rave
+	@echo 'build: compiling rave $(version)'
+	@$(env) go build -ldflags '-X main.version=$(version)' -o .build/rave ./cmd/rave
+
+.PHONY: setup-test
+setup-test: setup
+	@scripts/peers.sh
+
+.PHONY: test
+test: setup-test build lint ## everything that CI checks: linters, unit tests with -race, short fuzzing, end to end
+	@echo 'test: unit tests with the race detector'
+	@$(env) go test -race -timeout 10m $$(go list ./... | grep -v '^rave/e2e')
+	@echo 'test: each fuzz target for $(fuzztime)'
+	@scripts/fuzz.sh $(fuzztime)
+	@echo 'test: end to end, with the built program and real peers'
+	@$(env) go test -count=1 -timeout 10m ./e2e/...
+
+.PHONY: lint
+lint: setup ## formatting, vet, import rules, linters
+	@scripts/deps.sh lint
+	@scripts/golangci.sh
+	@scripts/lint.sh
+
+.PHONY: fmt
+fmt: ## format Go code
+	@git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 -r gofmt -l -w
+
+.PHONY: bench
+bench: setup ## benchmarks
+	@$(env) go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: fuzz
+fuzz: setup ## each fuzz target for a minute (fuzztime=10m for longer)
+	@scripts/fuzz.sh $(if $(filter command line,$(origin fuzztime)),$(fuzztime),1m)
+
+.PHONY: soak
+soak: setup-test build ## the long checks: tests named TestSoak, built with -tags soak (hours)
+	@$(env) go test -count=1 -v -tags soak -run '^TestSoak' -timeout 6h ./...
+
+.PHONY: dist
+dist: setup ## .build/dist/rave-VERSION-linux-amd64.tar.gz
+	@scripts/dist.sh $(version)
+
+.PHONY: clean
+clean: ## remove .build (the caches under ~/.cache/rave stay)
+	@rm -rf .build

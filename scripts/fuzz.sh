@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Runs every fuzz target for a while. A failing input lands in the package's testdata/fuzz: commit it with the fix.
+#
+# usage: scripts/fuzz.sh [TIME]        for each target, as in 5s or 10m (default 5s)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+. .build/env.sh
+
+targets=$(git ls-files --cached --others --exclude-standard '*_test.go' | xargs -r grep -oE '^func Fuzz[A-Za-z0-9_]*' /dev/null 2>/dev/null | sort -u || true)
+[ -n "$targets" ] || { say "no fuzz targets"; exit 0; }
+while IFS=: read -r file target; do
+  target=${target#func }
+  say "$target for ${1:-5s}"
+  go test -run '^$' -fuzz "^$target\$" -fuzztime "${1:-5s}" -fuzzminimizetime 5s "./$(dirname "$file")"
+done <<<"$targets"
