@@ -2,7 +2,11 @@ package ingest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"sync"
 	"time"
 
 	"rave/engine/media"
@@ -19,8 +23,161 @@ type Policy struct {
 	Log          *slog.Logger  // nil: nothing is logged
 }
 
+func (p Policy) withDefaults() Policy {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&p.Min, 500 * time.Millisecond}, {&p.Max, 15 * time.Second}, {&p.Stable, 10 * time.Second},
+		{&p.VideoTimeout, 5 * time.Second},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if p.OnState == nil {
+		p.OnState = func(State) {}
+	}
+	if p.Log == nil {
+		p.Log = slog.New(slog.DiscardHandler)
+	}
+	p.Log = p.Log.With("stream", p.Name)
+	return p
+}
+
 // Keep runs src again and again until ctx is done, whose error it returns. An error of out ends it as well: then the
 // receiving end is broken, which no reconnecting cures.
 func Keep(ctx context.Context, src media.Source, policy Policy, out media.Output) error {
-	return src.Run(ctx, out)
+	k := &keeper{Policy: policy.withDefaults(), out: out}
+	k.report.log = k.Log
+	for failures := 0; ; {
+		k.attempt++
+		k.enter(State{Phase: Connecting, Err: k.err})
+		online, err := k.once(ctx, src)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if k.outErr != nil {
+			return k.outErr
+		}
+		if online >= k.Stable {
+			failures = 0
+		}
+		if k.err = err; errors.Is(err, ErrEnded) {
+			k.Log.Info("stream ended by its sender; waiting for the next", "after", online.Round(time.Millisecond))
+			continue
+		}
+		failures++
+		pause := k.pause(failures, err)
+		k.enter(State{Phase: Waiting, Err: err, Next: pause})
+		k.report.failed(err, pause)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// keeper is the state of one Keep. It is the Output that the source sees.
+type keeper struct {
+	Policy
+	out media.Output
+
+	attempt     int
+	connections int
+	err         error // of the last attempt
+	outErr      error
+	report      report
+
+	mu       sync.Mutex // guards the rest; the watchdog fires on a goroutine of its own
+	watchdog *time.Timer
+	video    map[int]bool // tracks that feed it
+	since    time.Time    // online since; zero if not
+}
+
+// once makes one attempt. online is how long it delivered.
+func (k *keeper) once(ctx context.Context, src media.Source) (online time.Duration, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silent := fmt.Errorf("no video for %v although the connection lives: check the encoder of the camera of stream %s", k.VideoTimeout, k.Name)
+	k.mu.Lock()
+	k.since = time.Time{}
+	k.watchdog = time.AfterFunc(time.Hour, func() { cancel(silent) })
+	k.watchdog.Stop()
+	k.mu.Unlock()
+	err = src.Run(ctx, k)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.watchdog.Stop()
+	if errors.Is(context.Cause(ctx), silent) {
+		err = silent
+	}
+	if err == nil {
+		err = fmt.Errorf("the source of stream %s ended", k.Name)
+	}
+	if !k.since.IsZero() {
+		online = time.Since(k.since)
+	}
+	return online, err
+}
+
+// Tracks implements media.Output.
+func (k *keeper) Tracks(tracks []media.Track) error {
+	if err := k.out.Tracks(tracks); err != nil {
+		k.outErr = err
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.watch(tracks)
+	if !k.since.IsZero() { // another transport for the same attempt
+		return nil
+	}
+	k.since = time.Now()
+	k.connections++
+	k.report.recovered(k.attempt)
+	k.attempt = 1
+	k.enter(State{Phase: Online})
+	return nil
+}
+
+// watch arms the watchdog if there is video to wait for.
+func (k *keeper) watch(tracks []media.Track) {
+	k.watchdog.Stop()
+	k.video = map[int]bool{}
+	for _, t := range tracks {
+		if t.Kind == media.Video && k.VideoTimeout > 0 {
+			k.video[t.ID] = true
+			k.watchdog.Reset(k.VideoTimeout)
+		}
+	}
+}
+
+// Packet implements media.Output.
+func (k *keeper) Packet(p media.Packet) error {
+	if k.video[p.Track] {
+		k.watchdog.Reset(k.VideoTimeout)
+	}
+	if err := k.out.Packet(p); err != nil {
+		k.outErr = err
+		return err
+	}
+	return nil
+}
+
+func (k *keeper) enter(s State) {
+	s.Attempt, s.Since = k.attempt, time.Now()
+	s.Reconnects = max(0, k.connections-1)
+	k.OnState(s)
+}
+
+// pause is exponential in the failures since the last stable connection, with a jitter of ±20 % so that the cameras of
+// one switch do not come back in step.
+func (k *keeper) pause(failures int, err error) time.Duration {
+	d := k.Max
+	if n := failures - 1; n < 16 && !errors.Is(err, ErrPermanent) {
+		d = min(k.Max, k.Min<<n)
+	}
+	return min(k.Max, time.Duration(float64(d)*(0.8+0.4*rand.Float64())))
 }

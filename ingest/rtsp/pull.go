@@ -2,11 +2,20 @@ package rtsp
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
 	"time"
 
+	"github.com/bluenviron/gortsplib/v4"
+	"github.com/bluenviron/gortsplib/v4/pkg/base"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+
 	"rave/engine/media"
+	"rave/ingest"
 )
 
 // Transport is how RTP travels.
@@ -22,28 +31,185 @@ const (
 
 // PullConfig describes one camera.
 type PullConfig struct {
-	Name        string    // the stream, for log and errors
-	URL         string    // rtsp://[user:password@]host[:554]/path, or rtsps
-	Username    string    // wins over the URL's; no escaping
-	Password    string    //
-	Transport   Transport // "" is Auto
+	Name      string    // the stream, for log and errors
+	URL       string    // rtsp://[user:password@]host[:554]/path, or rtsps; see ingest.SplitURL
+	Username  string    // wins over the URL's; no escaping
+	Password  string    //
+	Transport Transport // "" is Auto
+	// ReadTimeout bounds connecting and each answer, and the time without any packet; 0 is 10 s.
 	ReadTimeout time.Duration
-	Log         *slog.Logger
-	// OnDrop is told of access units (audio: packets) that were not passed on: "packet_loss", "malformed", "too_large",
-	// "before_start", "rtp_error". It may be nil and must not block.
+	Log         *slog.Logger // nil: nothing is logged
+	// OnDrop is told of access units (of sound: packets) that were not passed on: "packet_loss", "malformed",
+	// "too_large", "before_start" (joined within a picture), "rtp_error". It may be nil and must not block.
 	OnDrop func(reason string, n int)
 }
 
 // Pull is a media.Source that reads from a camera or another RTSP server.
-type Pull struct{ cfg PullConfig }
+type Pull struct {
+	cfg      PullConfig
+	url      base.URL // with credentials
+	redacted string
+	secrets  ingest.Secrets
+	log      *slog.Logger
+
+	clock   ingest.Clock // guarded by the receiver of the running connection
+	mu      sync.Mutex
+	useTCP  bool   // Auto has fallen back
+	ignored string // what the last connection left out, said once
+}
 
 // NewPull checks the configuration. Its error wraps ingest.ErrPermanent and holds no credentials.
-func NewPull(cfg PullConfig) (*Pull, error) { return &Pull{cfg: cfg}, nil }
+func NewPull(cfg PullConfig) (*Pull, error) {
+	u, username, password, err := ingest.SplitURL(cfg.URL)
+	p := &Pull{cfg: cfg, log: cfg.Log, secrets: ingest.NewSecrets(password, cfg.Password)}
+	if err != nil {
+		return nil, p.explain(err)
+	}
+	if cfg.Username != "" {
+		username = cfg.Username
+	}
+	if cfg.Password != "" {
+		password = cfg.Password
+	}
+	p.redacted = ingest.RedactURL(u.String())
+	p.url = base.URL(*u)
+	if username != "" {
+		p.url.User = url.UserPassword(username, password)
+	}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	p.log = p.log.With("stream", cfg.Name)
+	if p.cfg.OnDrop == nil {
+		p.cfg.OnDrop = func(string, int) {}
+	}
+	if p.cfg.ReadTimeout == 0 {
+		p.cfg.ReadTimeout = 10 * time.Second
+	}
+	return p, nil
+}
 
 // Redacted returns the camera's URL without credentials.
-func (p *Pull) Redacted() string { return "" }
+func (p *Pull) Redacted() string { return p.redacted }
 
-// Run connects and delivers until ctx is done or the camera fails.
+// Run connects and delivers until ctx is done or the camera fails. Its errors name the stream, the URL without
+// credentials, and what to do.
 func (p *Pull) Run(ctx context.Context, out media.Output) error {
-	return errors.New("not written yet")
+	r := newReceiver(&p.clock, p.cfg.OnDrop)
+	r.attach(out)
+	defer r.close()
+	c := p.client(r)
+	if err := c.Start2(); err != nil {
+		return p.explain(err)
+	}
+	// Closing the client is the only way to end a request that waits for its answer.
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { c.Close(); close(closed) })
+	defer func() {
+		if !stop() {
+			<-closed
+		}
+		c.Close()
+	}()
+	err := p.play(c, r)
+	if err == nil {
+		err = p.wait(ctx, c, r)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if outErr := r.outputError(); outErr != nil {
+		return outErr
+	}
+	return p.explain(err)
+}
+
+// client configures gortsplib. Nothing in it logs by itself.
+func (p *Pull) client(r *receiver) *gortsplib.Client {
+	c := &gortsplib.Client{
+		Scheme: p.url.Scheme, Host: p.url.Host,
+		ReadTimeout: p.cfg.ReadTimeout, WriteTimeout: 5 * time.Second,
+		UserAgent:     "rave",
+		ListenPacket:  listenPacket,
+		OnPacketsLost: func(uint64) {}, // found by sequence number, per access unit
+		OnDecodeError: func(error) { p.cfg.OnDrop(dropRTP, 1) },
+		OnTransportSwitch: func(error) {
+			p.log.Warn("no video over UDP; using TCP", "camera", p.redacted)
+			p.mu.Lock()
+			p.useTCP = true
+			p.mu.Unlock()
+			r.restart()
+		},
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	tcp, udp := gortsplib.TransportTCP, gortsplib.TransportUDP
+	switch {
+	case p.cfg.Transport == TCP, p.useTCP:
+		c.Transport = &tcp
+	case p.cfg.Transport == UDP:
+		c.Transport = &udp
+	}
+	return c
+}
+
+// listenPacket asks for a receive buffer that takes a keyframe of a large camera at once; the system may give less.
+func listenPacket(network, address string) (net.PacketConn, error) {
+	pc, err := net.ListenPacket(network, address)
+	if err == nil {
+		if u, ok := pc.(*net.UDPConn); ok {
+			_ = u.SetReadBuffer(4 << 20) // a wish
+		}
+	}
+	return pc, err
+}
+
+// play describes, sets up and starts the stream.
+func (p *Pull) play(c *gortsplib.Client, r *receiver) error {
+	desc, _, err := c.Describe(&p.url)
+	if err != nil {
+		return err
+	}
+	inputs, ignored, err := choose(desc, p.cfg.OnDrop)
+	if err != nil {
+		return err
+	}
+	p.sayIgnored(ignored)
+	r.take(inputs)
+	for _, in := range inputs {
+		if _, err := c.Setup(desc.BaseURL, in.media, 0, 0); err != nil {
+			return err
+		}
+		c.OnPacketRTP(in.media, in.format, func(pkt *rtp.Packet) { r.packet(in, pkt) })
+		c.OnPacketRTCP(in.media, func(pkt rtcp.Packet) { r.report(in, pkt) })
+	}
+	if _, err = c.Play(nil); err != nil {
+		return err
+	}
+	r.start()
+	return nil
+}
+
+// wait returns when the connection or the output has failed, or ctx is done.
+func (p *Pull) wait(ctx context.Context, c *gortsplib.Client, r *receiver) error {
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-r.failed:
+	case <-ctx.Done():
+	}
+	c.Close()
+	return <-ended
+}
+
+func (p *Pull) sayIgnored(ignored []string) {
+	list := strings.Join(ignored, ", ")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if list != p.ignored && list != "" {
+		p.log.Info("ignored what the camera offers besides", "media", list)
+	}
+	p.ignored = list
 }

@@ -1,0 +1,48 @@
+package ingest
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// report logs failures: the first of a kind at once, its repetitions at most once a minute with their number, a
+// permanent one never again until the reason changes.
+type report struct {
+	log    *slog.Logger
+	reason string    // of the last failure, without digits: ports and times differ from one attempt to the next
+	said   time.Time // when it was last logged
+	count  int       // failures since then
+	total  int       // failures since the source was last online
+}
+
+func (r *report) failed(err error, pause time.Duration) {
+	r.total++
+	r.count++
+	reason := strings.Map(func(c rune) rune {
+		if c >= '0' && c <= '9' {
+			return -1
+		}
+		return c
+	}, err.Error())
+	if reason == r.reason && (errors.Is(err, ErrPermanent) || time.Since(r.said) < time.Minute) {
+		return
+	}
+	args := []any{"error", err, "retry_in", pause.Round(10 * time.Millisecond)}
+	if reason == r.reason {
+		args = append(args, "failures", r.count)
+	}
+	r.log.Warn("no stream", args...)
+	r.reason, r.said, r.count = reason, time.Now(), 0
+}
+
+// recovered ends a series of failures.
+func (r *report) recovered(attempts int) {
+	if r.total > 0 {
+		r.log.Info("stream is back", "attempts", attempts)
+	} else {
+		r.log.Info("stream is online")
+	}
+	*r = report{log: r.log}
+}

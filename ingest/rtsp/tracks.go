@@ -1,0 +1,150 @@
+package rtsp
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bluenviron/gortsplib/v4/pkg/description"
+	"github.com/bluenviron/gortsplib/v4/pkg/format"
+
+	"rave/engine/media"
+	"rave/ingest"
+)
+
+// input is one media of a description that is taken, with its first usable format.
+type input struct {
+	media  *description.Media
+	format format.Format
+	track  media.Track
+	video  *depacketizer // nil for sound
+	report senderReport
+}
+
+// choose picks the first video media that can be decoded and all sound. The rest comes back as names. An error names
+// what was offered, and wraps ingest.ErrPermanent.
+func choose(desc *description.Session, onDrop func(string, int)) (inputs []*input, ignored []string, err error) {
+	hasVideo := false
+	var offered []string
+	for _, m := range desc.Medias {
+		in, reason := chooseFormat(m, onDrop)
+		if m.Type == description.MediaTypeVideo {
+			offered = append(offered, mediaName(m))
+		}
+		switch {
+		case in == nil:
+			ignored = append(ignored, mediaName(m)+reason)
+		case in.video != nil && hasVideo:
+			ignored = append(ignored, mediaName(m)+" (a second video)")
+		default:
+			hasVideo = hasVideo || in.video != nil
+			in.track.ID = len(inputs)
+			inputs = append(inputs, in)
+		}
+	}
+	switch {
+	case hasVideo:
+		return inputs, ignored, nil
+	case len(offered) == 0:
+		return nil, nil, fmt.Errorf("no video is offered (only %s): choose a path with video: %w", orNothing(ignored), ingest.ErrPermanent)
+	default:
+		return nil, nil, fmt.Errorf("video is offered as %s only: set the codec to H.264, H.265 or MJPEG: %w",
+			strings.Join(offered, ", "), ingest.ErrPermanent)
+	}
+}
+
+// chooseFormat returns nil and the reason for a media that is not taken.
+func chooseFormat(m *description.Media, onDrop func(string, int)) (in *input, reason string) {
+	if m.IsBackChannel {
+		return nil, " (back channel)"
+	}
+	for _, f := range m.Formats {
+		switch m.Type {
+		case description.MediaTypeVideo:
+			in, err := videoInput(m, f, onDrop)
+			if err != nil {
+				reason = fmt.Sprintf(" (%v)", err)
+			}
+			if in != nil {
+				return in, ""
+			}
+		case description.MediaTypeAudio:
+			if f.ClockRate() > 0 {
+				return audioInput(m, f), ""
+			}
+			reason = " (no clock rate)"
+		}
+	}
+	return nil, reason
+}
+
+func videoInput(m *description.Media, f format.Format, onDrop func(string, int)) (*input, error) {
+	var sets [][]byte
+	switch f := f.(type) {
+	case *format.H264:
+		sps, pps := f.SafeParams()
+		sets = nonEmpty(sps, pps)
+	case *format.H265:
+		vps, sps, pps := f.SafeParams()
+		sets = nonEmpty(vps, sps, pps)
+	}
+	d, err := newDepacketizer(f, sets, onDrop)
+	if d == nil || err != nil {
+		return nil, err
+	}
+	t := media.Track{Kind: media.Video, Codec: d.codec, ClockRate: media.VideoClockRate, ParameterSets: sets, RTP: rtpFormat(f)}
+	for _, s := range sets {
+		if kindOf(d.codec, s) == nalSPS {
+			t.Width, t.Height = pictureSize(d.codec, s)
+		}
+	}
+	return &input{media: m, format: f, track: t, video: d}, nil
+}
+
+func audioInput(m *description.Media, f format.Format) *input {
+	return &input{media: m, format: f, track: media.Track{
+		Kind: media.Audio, Codec: audioCodec(f), ClockRate: f.ClockRate(), RTP: rtpFormat(f),
+	}}
+}
+
+// audioCodec is the RTP encoding name in lower case; static payload types without an rtpmap get theirs from RFC 3551.
+func audioCodec(f format.Format) media.Codec {
+	name, _, _ := strings.Cut(f.RTPMap(), "/")
+	if name == "" {
+		name = f.Codec()
+	}
+	return media.Codec(strings.ToLower(name))
+}
+
+func rtpFormat(f format.Format) media.RTPFormat {
+	return media.RTPFormat{PayloadType: f.PayloadType(), RTPMap: f.RTPMap(), FMTP: f.FMTP()}
+}
+
+func nonEmpty(sets ...[]byte) [][]byte {
+	var l [][]byte
+	for _, s := range sets {
+		if len(s) > 0 {
+			l = append(l, s)
+		}
+	}
+	return l
+}
+
+// mediaName is for people: "video VP9", "application vnd.onvif.metadata/90000".
+func mediaName(m *description.Media) string {
+	var formats []string
+	for _, f := range m.Formats {
+		name := f.RTPMap()
+		if _, generic := f.(*format.Generic); !generic || name == "" {
+			name = f.Codec()
+		}
+		formats = append(formats, name)
+	}
+	return string(m.Type) + " " + strings.Join(formats, "/")
+}
+
+func orNothing(l []string) string {
+	if len(l) == 0 {
+		return "nothing at all"
+	}
+	return strings.Join(l, ", ")
+}

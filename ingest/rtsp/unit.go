@@ -1,0 +1,109 @@
+package rtsp
+
+import (
+	"rave/engine/media"
+)
+
+// idrMemory is for how many access units after an IDR a gradual recovery point is no reason to start decoding: the
+// next IDR gives a whole picture. A stream without IDRs (intra-refresh) is entered at its recovery points.
+const idrMemory = 256
+
+// maxHeld bounds the NAL units that wait for their picture.
+const maxHeld = 64 << 10
+
+// units makes Annex B access units from the NAL units between two RTP markers. The zero value with a codec is ready.
+type units struct {
+	codec    media.Codec
+	params   parameterSets
+	held     [][]byte // parameter sets and SEI that came with a marker of their own, before their picture
+	heldSize int
+	sinceIDR int // access units since the last IDR; meaningless until one has come
+	sawIDR   bool
+}
+
+func newUnits(codec media.Codec, sets [][]byte) *units {
+	u := &units{codec: codec, params: parameterSets{codec: codec}}
+	for _, s := range sets {
+		u.params.add(kindOf(codec, s), s)
+	}
+	return u
+}
+
+// build returns the access unit as Annex B with 4-byte start codes, a keyframe led by its parameter sets. data is nil
+// when there is no picture in it: its NAL units lead the next one then.
+func (u *units) build(nals [][]byte) (data []byte, keyframe bool) {
+	if u.held != nil {
+		nals = append(u.held, nals...)
+	}
+	var has [nalSuffix + 1]bool
+	instant := false // a recovery point with a whole picture
+	gradual := false
+	for _, n := range nals {
+		kind := kindOf(u.codec, n)
+		has[kind] = true
+		u.params.add(kind, n)
+		if kind == nalSEI {
+			if count, ok := recoveryPoint(u.codec, n); ok {
+				instant, gradual = count == 0, count != 0
+			}
+		}
+	}
+	if !has[nalIDR] && !has[nalPicture] {
+		u.hold(nals)
+		return nil, false
+	}
+	u.held, u.heldSize = nil, 0
+	u.sinceIDR++
+	if has[nalIDR] {
+		u.sawIDR, u.sinceIDR = true, 0
+	}
+	keyframe = has[nalIDR] || instant || gradual && (!u.sawIDR || u.sinceIDR > idrMemory)
+	complete := has[nalSPS] && has[nalPPS] && (has[nalVPS] || u.codec != media.H265)
+	return u.join(nals, keyframe && !complete), keyframe
+}
+
+// hold keeps NAL units that came before their picture: some cameras set the marker on parameter sets.
+func (u *units) hold(nals [][]byte) {
+	u.held, u.heldSize = nil, 0
+	for _, n := range nals {
+		if kind := kindOf(u.codec, n); kind == nalDelimiter || kind == nalSuffix {
+			continue
+		}
+		if u.heldSize += len(n); u.heldSize > maxHeld {
+			u.held, u.heldSize = nil, 0
+			return
+		}
+		u.held = append(u.held, n)
+	}
+}
+
+// join concatenates with start codes. With lead the known parameter sets replace those in the unit.
+func (u *units) join(nals [][]byte, lead bool) []byte {
+	var sets [][]byte
+	if lead {
+		sets = u.params.list()
+	}
+	size := 0
+	for _, n := range sets {
+		size += 4 + len(n)
+	}
+	for _, n := range nals {
+		size += 4 + len(n)
+	}
+	data := make([]byte, 0, size)
+	for _, n := range sets {
+		data = append(append(data, 0, 0, 0, 1), n...)
+	}
+	for _, n := range nals {
+		switch kindOf(u.codec, n) {
+		case nalDelimiter:
+			continue
+		case nalVPS, nalSPS, nalPPS:
+			if lead {
+				continue
+			}
+		}
+		data = append(append(data, 0, 0, 0, 1), n...)
+	}
+	return data
+}
