@@ -51,8 +51,9 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300)
   log=$(mktemp); trap 'rm -f "$log"' EXIT
   install() {
-    "${apt[@]}" install --no-install-recommends "${missing[@]}" 2>&1 | tee "$log" |
-      awk '/newly installed/ { total = $3 } /^Setting up / { n++; if (n % 15 == 0) { printf "deps: %d of %d packages\n", n, total; fflush() } }'
+    local total
+    total=$("${apt[@]}" install --no-install-recommends --simulate "${missing[@]}" 2>/dev/null | grep -c '^Inst ' || true)
+    "${apt[@]}" install --no-install-recommends "${missing[@]}" 2>&1 | tee "$log" | progress "packages set up" "$total" '^Setting up '
   }
   say "installing ${#missing[@]} packages and what they need"
   if ! apt-cache policy "${missing[@]}" | grep -q 'Candidate: [^(]' || ! install; then

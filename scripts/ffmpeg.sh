@@ -72,14 +72,11 @@ source_version() { # the newest 7.1.x that the private apt under $1 knows
   private_apt "$1" apt-cache showsrc --only-source ffmpeg 2>/dev/null | sed -n 's/^Version: //p' | grep -E "^([0-9]+:)?${series//./\\.}\." | sort -V | tail -n 1
 }
 
-# Runs make and prints a line per 5 % of the compiler calls.
 make_with_progress() {
   local log=$1 total
-  total=$(make -n 2>/dev/null | grep -cE '^printf "(CC|X86ASM|AS|HOSTCC|AR|GEN)' || true)
-  make -j"$(nproc)" 2>"$log.err" | tee "$log" | awk -v total="$total" -v name="ffmpeg" '
-    /^(CC|X86ASM|AS|HOSTCC|AR|GEN)\t/ { n++; p = total ? int(20 * n / total) * 5 : 0
-      if (p > last && p <= 100) { printf "%s: compiled %d of %d files (%d %%)\n", name, n, total, p; fflush(); last = p } }'
-  [ "${PIPESTATUS[0]}" = 0 ] || { tail -n 20 "$log.err" >&2; die "FFmpeg does not compile; the log was $log"; }
+  total=$(make -n 2>/dev/null | grep -cE '^printf "(CC|X86ASM|AR)' || true)
+  make -j"$(nproc)" 2>"$log" | progress "files compiled" "$total" '^(CC|X86ASM|AR)[[:space:]]' ||
+    { tail -n 20 "$log" >&2; die "FFmpeg does not compile"; }
 }
 
 compile() { # compile WORK VERSION DESTINATION
@@ -87,7 +84,7 @@ compile() { # compile WORK VERSION DESTINATION
   say "downloading FFmpeg $version and NVIDIA's codec headers"
   (cd "$work" && private_apt "$work/apt" apt-get source --download-only "ffmpeg=$version" && private_apt "$work/apt" apt-get download libffmpeg-nvenc-dev) \
     >"$work/log" 2>&1 || { cat "$work/log" >&2; die "download failed"; }
-  say "unpacking"
+  say "unpacking" # no second check of signatures: apt has checked them
   (cd "$work" && dpkg-source --no-check -x ffmpeg_*.dsc source >"$work/log" 2>&1) || { cat "$work/log" >&2; die "dpkg-source failed"; }
   dpkg -x "$work"/libffmpeg-nvenc-dev_*.deb "$work/nv"
   local pc; pc=$(find "$work/nv" -name ffnvcodec.pc)
@@ -95,22 +92,23 @@ compile() { # compile WORK VERSION DESTINATION
 
   mkdir "$work/build"; cd "$work/build"
   say "configuring"
-  PKG_CONFIG_PATH=$(dirname "$pc") ../source/configure --prefix="$destination" --pkg-config-flags=--static "${flags[@]}" >"$work/log" 2>&1 ||
+  PKG_CONFIG_PATH=$(dirname "$pc") ../source/configure --prefix=/rave-ffmpeg --pkg-config-flags=--static "${flags[@]}" >"$work/log" 2>&1 ||
     { tail -n 30 "$work/log" ffbuild/config.log >&2; die "configure failed"; }
-  if grep -i 'WARNING' "$work/log" | grep -v 'pkg-config\|overriding' >&2; then :; fi
+  grep WARNING "$work/log" | grep -v audiotoolbox || true # what pcm_* matches on other systems
   make_with_progress "$work/make.log"
   say "installing"
   make install DESTDIR="$work/root" >"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; die "make install failed"; }
   cd "$OLDPWD"
 
   # A folder of archives only, first on the -L path, keeps the linker from taking the shared libraries.
-  local installed=$work/root$destination name file
+  local installed=$work/root/rave-ffmpeg name file
   mkdir "$installed/archives"
   for name in "${archives[@]}"; do
     file=$(gcc -print-file-name="lib$name.a"); [ -e "$file" ] || die "lib$name.a is missing"
     cp -L "$file" "$installed/archives/"
   done
-  sed -i -E "s|^Libs:|Libs: -L\${prefix}/archives|" "$installed"/lib/pkgconfig/*.pc
+  # The prefix given to configure ends up in the binary, so that one is the same everywhere; here comes the true one.
+  sed -i -e "s|/rave-ffmpeg|$destination|" -e "s|^Libs:|Libs: -L$destination/archives|" "$installed"/lib/pkgconfig/*.pc
   cp "$work/source/debian/copyright" "$installed/COPYRIGHT"
   printf '%s\n' "$version" >"$installed/VERSION"
   mkdir -p "$(dirname "$destination")"

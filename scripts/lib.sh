@@ -6,6 +6,19 @@ script_name=$(basename "$0" .sh)
 say() { printf '%s: %s\n' "$script_name" "$*"; }
 die() { printf '%s: %s\n' "$script_name" "$*" >&2; exit 1; }
 
+# progress WHAT TOTAL PATTERN reads lines, counts those that match and prints a line per 10 %.
+# (Not awk: Debian's mawk holds back its input.)
+progress() {
+  local what=$1 total=$2 pattern=$3 n=0 last=0 line
+  while IFS= read -r line; do
+    [[ $line =~ $pattern ]] || continue
+    n=$((n + 1))
+    if [ "$total" = 0 ] || [ $((10 * n / total)) = $last ] || [ $n -gt "$total" ]; then continue; fi
+    last=$((10 * n / total))
+    say "$n of $total $what ($((100 * n / total)) %)"
+  done
+}
+
 # fetch_wheel DIRECTORY NAME VERSION SHA256 PYTHON unpacks a wheel for x86-64 Linux into DIRECTORY, by pip from whatever
 # index the machine is set up for. pip checks the hash. Nothing of the wheel is run.
 fetch_wheel() {
