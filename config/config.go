@@ -150,14 +150,14 @@ func (l *Log) schema() section {
 
 func (r *RTSP) schema() section {
 	return section{
-		{"listen", value(&r.Listen, parseListen, plain)},
+		{"listen", value(&r.Listen, parseListen("8554"), plain)},
 		{"udp", boolean(&r.UDP)},
 		{"rtp_port", integer(&r.RTPPort, parseRTPPort)},
 	}
 }
 
 func (h *HTTP) schema() section {
-	return section{{"listen", value(&h.Listen, parseListen, plain)}}
+	return section{{"listen", value(&h.Listen, parseListen("8080"), plain)}}
 }
 
 func (c *CPU) schema() section {

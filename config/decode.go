@@ -93,7 +93,7 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	if err := dec.Decode(&doc); err == io.EOF || err == nil && len(doc.Content) == 0 {
 		return empty
 	} else if err != nil {
-		d.syntaxError(err)
+		d.syntaxError(data, err)
 		return nil
 	}
 	var second yaml.Node
@@ -101,7 +101,7 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 		d.fail("", &second, "a second document begins; keep everything in one")
 		return nil
 	} else if err != io.EOF {
-		d.syntaxError(err)
+		d.syntaxError(data, err)
 		return nil
 	}
 	root := resolve(doc.Content[0])
@@ -111,18 +111,23 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	return root
 }
 
-// syntaxError reports the library's error, but for what it may quote of the file.
-func (d *decoder) syntaxError(err error) {
+// syntaxError reports the library's error, but for what it quotes of the file.
+func (d *decoder) syntaxError(data []byte, err error) {
 	text := err.Error()
-	line := 0
+	var n yaml.Node
 	if m := syntax.FindStringSubmatch(text); m != nil {
-		line, _ = strconv.Atoi(m[1])
+		n.Line, _ = strconv.Atoi(m[1])
 		text = text[len(m[0]):]
 	}
-	if strings.HasPrefix(text, "unknown anchor") {
-		text = "unknown anchor; quote a value that begins with *"
+	if anchor, ok := strings.CutPrefix(text, "unknown anchor '"); ok {
+		anchor = strings.TrimSuffix(anchor, "' referenced")
+		if before, _, found := bytes.Cut(data, []byte("*"+anchor)); found {
+			n.Line = bytes.Count(before, []byte("\n")) + 1
+		}
+		d.fail("", &n, "not valid YAML: unknown anchor; quote a value that begins with *")
+		return
 	}
-	d.fail("", &yaml.Node{Line: line}, "not valid YAML: %s (quote values with special characters)", text)
+	d.fail("", &n, "not valid YAML: %s (quote values with special characters)", text)
 }
 
 func (s section) read(d *decoder, path string, n *yaml.Node) {

@@ -122,7 +122,7 @@ func (d *decoder) mark(n *yaml.Node, v variable) *yaml.Node {
 // file. Nodes that an alias shares are copied before they change.
 func (d *decoder) put(n *yaml.Node, path []string, value *yaml.Node) {
 	for len(path) > 0 {
-		slot := d.slot(n, path[0])
+		slot := d.slot(n, path[0], d.origins[value])
 		if slot == nil {
 			return
 		}
@@ -142,8 +142,8 @@ func (d *decoder) put(n *yaml.Node, path []string, value *yaml.Node) {
 	}
 }
 
-// slot returns where the value of a key or the item "[i]" is kept, adding the key; nil if n cannot have one.
-func (d *decoder) slot(n *yaml.Node, key string) **yaml.Node {
+// slot returns where the value of a key or the item "[i]" is kept, adding the key as set by origin; nil if n cannot have one.
+func (d *decoder) slot(n *yaml.Node, key, origin string) **yaml.Node {
 	if n.Kind == yaml.SequenceNode {
 		for i := range n.Content {
 			if key == fmt.Sprintf("[%d]", i) {
@@ -159,7 +159,9 @@ func (d *decoder) slot(n *yaml.Node, key string) **yaml.Node {
 			return &n.Content[i+1]
 		}
 	}
-	n.Content = append(n.Content, textNode(key), &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"})
+	k := textNode(key)
+	d.origins[k] = origin
+	n.Content = append(n.Content, k, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"})
 	return &n.Content[len(n.Content)-1]
 }
 

@@ -26,9 +26,10 @@ func (s section) suggest(key string) string {
 	return "known here: " + strings.Join(names, ", ")
 }
 
-// nearest returns the candidate with the fewest edits to name, if it is near.
+// nearest returns the candidate with the fewest edits to name, if it is near: at
+// most three, and fewer for a short name.
 func nearest(name string, candidates []string) (string, bool) {
-	best, fewest := "", len(name)/3+2
+	best, fewest := "", min(len(name)/3+2, 4)
 	for _, c := range candidates {
 		if n := edits(strings.ToLower(name), strings.ToLower(c)); n < fewest && n < len(c) {
 			best, fewest = c, n

@@ -107,8 +107,13 @@ func join2(path, key string) string {
 	return path + "." + key
 }
 
-// show quotes a value for an error.
-func show(text string) string { return strconv.Quote(clip(text)) }
+// show quotes a value for an error. What looks like a URL may have come to the wrong key with its credentials.
+func show(text string) string {
+	if strings.Contains(text, "://") {
+		text = hideCredentials(text)
+	}
+	return strconv.Quote(clip(text))
+}
 
 // show1 returns a key for an error: as it is, unless it needs quotes.
 func show1(key string) string {

@@ -95,21 +95,30 @@ func unescape(text string) string {
 }
 
 // secretParam matches parameters that cameras take as credentials in paths and queries.
-var secretParam = regexp.MustCompile(`(?i)((?:user|login|pass|pwd|token|secret|auth|key)[a-z_-]*=)[^&;/?\s]*`)
+var secretParam = regexp.MustCompile(`(?is)((?:user|login|pass|pwd|token|secret|auth|key)[a-z_-]*=)[^&]*`)
 
 func hideParams(text string) string { return secretParam.ReplaceAllString(text, "${1}"+hidden) }
 
-// userinfo matches user name and password in what may be a URL, however broken.
-var userinfo = regexp.MustCompile(`(?s)(^|://).*@`)
+// showURL quotes a refused source.
+func showURL(text string) string { return strconv.Quote(clip(hideCredentials(text))) }
 
-// badPort matches what stands where the port should be and is none: perhaps the password of a URL without @.
-var badPort = regexp.MustCompile(`(?s)((?:^|://)[^:/]*):.*[^0-9/].*`)
+// schemeOnly matches what may stand before ://.
+var schemeOnly = regexp.MustCompile(`^[A-Za-z0-9+.-]*$`)
 
-// showURL quotes a refused URL without what is or may be a secret.
-func showURL(text string) string {
-	text = userinfo.ReplaceAllString(text, "${1}"+hidden+"@")
-	if !strings.Contains(text, "@") {
-		text = badPort.ReplaceAllString(text, "${1}:"+hidden)
+// hideCredentials replaces everything in a refused URL that is or may be a secret: what stands before the last @, or,
+// without one, what stands where the port should be and is none.
+func hideCredentials(text string) string {
+	prefix, text := "", hideParams(text)
+	if scheme, rest, ok := strings.Cut(text, "://"); ok && schemeOnly.MatchString(scheme) {
+		prefix, text = scheme+"://", rest
 	}
-	return show(hideParams(text))
+	if i := strings.LastIndexByte(text, '@'); i >= 0 {
+		return prefix + hidden + text[i:]
+	}
+	host, rest, colon := strings.Cut(text, ":")
+	port, _, _ := strings.Cut(rest, "/")
+	if _, err := strconv.ParseUint(port, 10, 64); colon && !strings.Contains(host, "/") && err != nil {
+		return prefix + host + ":" + hidden
+	}
+	return prefix + text
 }

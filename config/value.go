@@ -105,14 +105,17 @@ func parseLevel(text string) (slog.Level, error) {
 
 func formatLevel(l slog.Level) string { return strings.ToLower(l.String()) }
 
-func parseListen(text string) (string, error) {
-	host, port, err := net.SplitHostPort(text)
-	n, errPort := strconv.ParseUint(port, 10, 16)
-	if err != nil || errPort != nil || strings.ContainsAny(host, "/@ ") {
-		return "", errors.New("is not a listen address; use HOST:PORT, such as 127.0.0.1:8554, or :8554 for every " +
-			"interface")
+// parseListen reads a listen address; port is the one of the example in its error.
+func parseListen(port string) func(string) (string, error) {
+	return func(text string) (string, error) {
+		host, p, err := net.SplitHostPort(text)
+		n, errPort := strconv.ParseUint(p, 10, 16)
+		if err != nil || errPort != nil || strings.ContainsAny(host, "/@ ") {
+			return "", fmt.Errorf("is not a listen address; use HOST:PORT, such as 127.0.0.1:%s, or :%s for every "+
+				"interface", port, port)
+		}
+		return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
 	}
-	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
 }
 
 // loopback reports whether only this machine can reach a listen address.

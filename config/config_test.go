@@ -1,0 +1,324 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func parse(t *testing.T, file string, environ ...string) *Config {
+	t.Helper()
+	c, err := Parse([]byte(file), "rave.yaml", environ)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, file)
+	}
+	return c
+}
+
+func TestEmptyFilesAreTheDefaults(t *testing.T) {
+	for _, file := range []string{"", "\n", "# nothing\n", "---\n", "streams:\nusers:\nmodels:\nlog:\n", "{}"} {
+		if c := parse(t, file); !c.Equal(Default()) {
+			t.Errorf("%q differs from the defaults:\n%s", file, c)
+		}
+	}
+	if err := Default().Validate(); err != nil {
+		t.Errorf("the defaults are not valid: %v", err)
+	}
+}
+
+const fullFile = `
+log: {level: debug, format: json}
+rtsp: {listen: ":8554", udp: false, rtp_port: 9000}
+http: {listen: "[::]:8080"}
+users:
+  - {name: alice, password: "p@ss #1: marked", permissions: [read, status], streams: [front]}
+  - {name: bob, password_hash: $2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy, permissions: [publish]}
+cpu: {threads: 3}
+onnxruntime: {library: lib/libonnxruntime.so}
+models: {my-x2: models/my.onnx, other: /other.onnx}
+stream_defaults:
+  transport: tcp
+  quality: [my-x2]
+  output: {scale: 1.5, max: 1920x1080}
+  encode: {bitrate: 800k}
+streams:
+  front:
+    source: rtsps://admin:marked%40@cam:322/live?token=marked&channel=1
+  back:
+    source: rtsp://cam2/live
+    username: viewer
+    password: 007
+    transport: udp
+    video_timeout: 90s
+    reconnect: {min: 1s, max: 1m}
+    deinterlace: off
+    quality: [live-x2, lanczos]
+    strict: true
+    output: {scale: 3}
+    encode: {codec: h264, preset: fast, bitrate: 2.5M, gop: 500ms}
+  studio:
+    source: publish
+`
+
+func TestFullFile(t *testing.T) {
+	c := parse(t, fullFile)
+	want := Default()
+	want.Log = Log{slog.LevelDebug, LogJSON}
+	want.RTSP = RTSP{":8554", false, 9000}
+	want.HTTP = HTTP{"[::]:8080"}
+	want.Users = []User{
+		{Name: "alice", Password: "p@ss #1: marked", Permissions: []Permission{PermRead, PermStatus},
+			Streams: []string{"front"}},
+		{Name: "bob", PasswordHash: "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
+			Permissions: []Permission{PermPublish}, Streams: []string{"*"}},
+	}
+	want.CPU = CPU{3}
+	want.ONNXRuntime = ONNXRuntime{"lib/libonnxruntime.so"}
+	want.Models = map[string]string{"my-x2": "models/my.onnx", "other": "/other.onnx"}
+	d := &want.StreamDefaults
+	d.Transport, d.Quality = TransportTCP, []string{"my-x2"}
+	d.Output, d.Encode.Bitrate = Output{1.5, Size{1920, 1080}}, 800e3
+	front, studio := *d, *d
+	front.Name, front.Source = "front", Source{"rtsps://cam:322/live?token=marked&channel=1"}
+	front.Username, front.Password = "admin", "marked@"
+	studio.Name, studio.Source = "studio", Source{"publish"}
+	want.Streams = []Stream{front, {
+		Name: "back", Source: Source{"rtsp://cam2/live"}, Username: "viewer", Password: "007", Transport: TransportUDP,
+		VideoTimeout: 90 * time.Second, Reconnect: Reconnect{time.Second, time.Minute}, Deinterlace: DeinterlaceOff,
+		Quality: []string{"live-x2", "lanczos"}, Strict: true, Output: Output{3, Size{1920, 1080}},
+		Encode: Encode{CodecH264, "fast", 2.5e6, 500 * time.Millisecond},
+	}, studio}
+	if !c.Equal(want) {
+		t.Errorf("got:\n%+v\nwant:\n%+v", *c, *want)
+	}
+	if err := c.Validate(); err != nil {
+		t.Errorf("Validate: %v", err)
+	}
+	if s, ok := c.Stream("back"); !ok || !s.Equal(want.Streams[1]) {
+		t.Errorf("Stream(back) = %+v, %v", s, ok)
+	}
+	if _, ok := c.Stream("none"); ok {
+		t.Error("Stream finds what is not there")
+	}
+	if u, ok := c.User("bob"); !ok || !u.Equal(want.Users[1]) {
+		t.Errorf("User(bob) = %+v, %v", u, ok)
+	}
+}
+
+// TestWrittenConfigIsTheSame shows that String loses nothing but secrets: without any it reads back as the same.
+func TestWrittenConfigIsTheSame(t *testing.T) {
+	c := parse(t, fullFile)
+	c.Users = []User{}
+	for i := range c.Streams {
+		s := &c.Streams[i]
+		s.Username, s.Password = "", ""
+		s.Source = Source{strings.Split(s.Source.url, "?")[0]}
+	}
+	c.RTSP.Listen, c.HTTP.Listen = "127.0.0.1:1", "127.0.0.1:2"
+	again := parse(t, c.String())
+	again.Users = []User{}
+	if !again.Equal(c) {
+		t.Errorf("written:\n%s\nread back:\n%s", c, again)
+	}
+}
+
+func TestNoSecretIsPrinted(t *testing.T) {
+	c := parse(t, fullFile)
+	r := c.Redacted()
+	var buf bytes.Buffer
+	log := slog.New(slog.NewJSONHandler(&buf, nil))
+	log.Info("text", "config", c, "stream", c.Streams[0], "users", c.Users, "password", c.Users[0].Password)
+	slog.New(slog.NewTextHandler(&buf, nil)).Info("text", "config", c, "user", c.Users[0], "source", c.Streams[0].Source)
+	for _, v := range []any{c, *c, c.Users, c.Streams, c.Streams[0], &c.Streams[0], c.Streams[0].Source,
+		c.Streams[0].Password, &c.Users[0].Password, r, *r} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+			fmt.Fprintf(&buf, verb+"\n", v)
+		}
+		if err := json.NewEncoder(&buf).Encode(v); err != nil {
+			t.Errorf("%T as JSON: %v", v, err)
+		}
+	}
+	out := buf.String()
+	for _, secret := range []string{"marked", "007", "N9qo8", fmt.Sprintf("%x", "marked")} {
+		if i := strings.Index(out, secret); i >= 0 {
+			t.Errorf("%q is printed: …%s…", secret, out[max(i-80, 0):i+len(secret)])
+		}
+	}
+	if !strings.Contains(c.String(), "token=***&channel=1") {
+		t.Errorf("the rest of the URL is lost:\n%s", c)
+	}
+	if s := r.Streams[0]; s.Username != hidden || s.Password != hidden || strings.Contains(s.Source.URL(), "marked") {
+		t.Error("Redacted still holds credentials")
+	}
+	if c.Streams[0].Password != "marked@" || c.Users[0].Password == hidden {
+		t.Error("Redacted changed what it copied")
+	}
+}
+
+func TestSource(t *testing.T) {
+	for _, c := range []struct{ in, url, user, pass string }{
+		{"publish", "", "", ""},
+		{"rtsp://cam", "rtsp://cam", "", ""},
+		{"RTSPS://cam:322/a/b?c=d", "rtsps://cam:322/a/b?c=d", "", ""},
+		{"rtsp://[fe80::1]:554/x", "rtsp://[fe80::1]:554/x", "", ""},
+		{"rtsp://u:p@cam/x", "rtsp://cam/x", "u", "p"},
+		{"rtsp://u@cam/x", "rtsp://cam/x", "u", ""},
+		{"rtsp://u:@cam/x", "rtsp://cam/x", "u", ""},
+		{"rtsp://u:p@ss#!%w:0rd?@cam:554/x", "rtsp://cam:554/x", "u", "p@ss#!%w:0rd?"},
+		{"rtsp://u:100%@cam/x", "rtsp://cam/x", "u", "100%"},
+		{"rtsp://u:p%40%2F@cam/x", "rtsp://cam/x", "u", "p@/"},
+		{"rtsp://u%3A:p@cam/x", "rtsp://cam/x", "u:", "p"},
+	} {
+		src, user, pass, err := parseSource(c.in)
+		if err != nil || src.URL() != c.url || user != c.user || string(pass) != c.pass {
+			t.Errorf("%s: %q, user %q, password %q, %v; want %q, %q, %q", c.in, src.URL(), user, string(pass), err, c.url,
+				c.user, c.pass)
+		}
+		if src.Publish() != (c.in == "publish") {
+			t.Errorf("%s: Publish() = %v", c.in, src.Publish())
+		}
+	}
+}
+
+func TestKeysWinOverTheURL(t *testing.T) {
+	file := "streams: {a: {password: key, username: other, source: 'rtsp://u:p@cam'}}"
+	if s := parse(t, file).Streams[0]; s.Username != "other" || s.Password != "key" {
+		t.Errorf("user %q, password %q; want other, key", s.Username, string(s.Password))
+	}
+}
+
+func TestForURL(t *testing.T) {
+	c, err := ForURL("rtsp://u:p@ss@cam/live", []string{"RAVE_STREAMS_CAMERA_OUTPUT_SCALE=3", "PATH=/bin"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.Streams[0]
+	if s.Name != "camera" || s.Source.URL() != "rtsp://cam/live" || s.Password != "p@ss" || s.Output.Scale != 3 {
+		t.Errorf("got %+v", s)
+	}
+	_, err = ForURL("rtsp://u:secret", nil)
+	want := `command line: streams.camera.source: "rtsp://u:***" has no valid host; use rtsp://HOST/PATH or ` +
+		`rtsp://HOST:PORT/PATH (write a / in the password as %2F, or use the keys username and password)`
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "rave.yaml")
+	if err := os.WriteFile(path, []byte(fullFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(path, []string{"RAVE_LOG_LEVEL=error"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Log.Level != slog.LevelError {
+		t.Errorf("level %v", c.Log.Level)
+	}
+	for _, p := range []struct{ got, want string }{
+		{c.Models["my-x2"], filepath.Join(dir, "models/my.onnx")}, {c.Models["other"], "/other.onnx"},
+		{c.ONNXRuntime.Library, filepath.Join(dir, "lib/libonnxruntime.so")},
+	} {
+		if p.got != p.want {
+			t.Errorf("path %s, want %s", p.got, p.want)
+		}
+	}
+	if _, err := Load(filepath.Join(dir, "none.yaml"), nil); err == nil || !strings.Contains(err.Error(), "none.yaml") {
+		t.Errorf("a missing file: %v", err)
+	}
+	if c, err := Load("", nil); err != nil || !c.Equal(Default()) {
+		t.Errorf("without a file: %v", err)
+	}
+}
+
+func TestCheckModels(t *testing.T) {
+	builtin := []string{"lanczos", "live-x2"}
+	if err := parse(t, fullFile).CheckModels(builtin); err != nil {
+		t.Error(err)
+	}
+	c := parse(t, "models: {mine: a.onnx}\nstream_defaults:\n  quality: [min, lanczos]\n"+
+		"streams:\n  a: {source: publish}\n  b: {source: publish, quality: [mine, other]}")
+	want := `rave.yaml:3: stream_defaults.quality[0]: "min" is not a known enhancer; use lanczos, live-x2 or mine, or ` +
+		"name an .onnx file in models\n" + `rave.yaml:6: streams.b.quality[1]: "other" is not a known enhancer; use ` +
+		`lanczos, live-x2 or mine, or name an .onnx file in models`
+	if err := c.CheckModels(builtin); err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if err := c.Errorf("streams.b.encode.gop", "is odd"); err.Error() != "rave.yaml:6: streams.b.encode.gop: is odd" {
+		t.Errorf("Errorf: %v", err)
+	}
+}
+
+func TestValidateChecksAConfigMadeByHand(t *testing.T) {
+	c := Default()
+	s := defaultStream()
+	s.Name, s.Output.Scale = "cam", 7
+	c.Streams = []Stream{s, {Name: "a/b"}}
+	c.RTSP.Listen = ":8554"
+	err := c.Validate()
+	for _, want := range []string{`configuration: streams.cam.output.scale: "7" is not a scale`, `"a/b" is not the name`,
+		`rtsp.listen: ":8554" can be reached`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in:\n%v", want, err)
+		}
+	}
+}
+
+func TestUser(t *testing.T) {
+	c := parse(t, fullFile)
+	alice, bob := c.Users[0], c.Users[1]
+	for _, m := range []struct {
+		u      User
+		p      Permission
+		stream string
+		want   bool
+	}{
+		{alice, PermRead, "front", true}, {alice, PermRead, "back", false}, {alice, PermStatus, "", true},
+		{alice, PermPublish, "front", false}, {bob, PermPublish, "front", true}, {bob, PermStatus, "", false},
+	} {
+		if got := m.u.May(m.p, m.stream); got != m.want {
+			t.Errorf("%s may %s %q: %v", m.u.Name, m.p, m.stream, got)
+		}
+	}
+	hash, err := HashPassword("correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hashed := User{PasswordHash: Secret(hash)}
+	for _, v := range []struct {
+		u    User
+		pass string
+		want bool
+	}{
+		{alice, "p@ss #1: marked", true}, {alice, "", false}, {alice, "wrong", false}, {User{}, "", false},
+		{hashed, "correct horse", true}, {hashed, "wrong", false}, {hashed, "", false},
+	} {
+		if got := v.u.Verify(v.pass); got != v.want {
+			t.Errorf("password %q of %q: %v", v.pass, v.u.Name, got)
+		}
+	}
+	for _, bad := range []string{"", strings.Repeat("x", 73)} {
+		if _, err := HashPassword(bad); err == nil {
+			t.Errorf("a password of %d bytes is hashed", len(bad))
+		}
+	}
+	if !c.Open() == (c.Auth == AuthNone) {
+		t.Error("open in spite of users")
+	}
+}
+
+func TestAliasesMayShareSettings(t *testing.T) {
+	c := parse(t, "streams:\n  a: &cam {source: publish, strict: true}\n  b: *cam\n", "RAVE_STREAMS_B_STRICT=false")
+	if !c.Streams[0].Strict || c.Streams[1].Strict || !slices.Equal(c.Streams[1].Quality, c.Streams[0].Quality) {
+		t.Errorf("got %+v", c.Streams)
+	}
+}
