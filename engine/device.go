@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"rave/engine/media"
+)
+
+// Stage turns inputs into outputs: none, one or many for each. Send consumes in even if it returns an error; emit
+// passes ownership of its argument. Flush emits what is left and leaves the stage ready for new input. A Stage belongs
+// to one goroutine. An error of Send costs that input only.
+type Stage[In, Out any] interface {
+	Send(in In, emit func(Out) error) error
+	Flush(emit func(Out) error) error
+	Close()
+}
+
+// Decoder makes pictures of access units, in presentation order.
+type Decoder interface {
+	Stage[media.Packet, *media.Frame]
+	// SkipNonReference passes over pictures that no other refers to, while decoding is behind.
+	SkipNonReference(on bool)
+	// Input says what the stream turned out to be, for the plan: "h264 640x360 yuv422p, converted to yuv420p".
+	Input() string
+}
+
+// Enhancer makes the output picture of an input picture: a network, or plain Lanczos.
+type Enhancer interface {
+	Stage[*media.Frame, *media.Frame]
+	// Describe says how it works, for the plan: "live-x2 ×2 on luma, chroma bicubic".
+	Describe() string
+}
+
+// Encoder makes access units of pictures, without B-frames: one in, one out.
+type Encoder interface {
+	Stage[*media.Frame, media.Packet]
+	// RequestKeyframe makes the next picture an IDR. It may be called from any goroutine.
+	RequestKeyframe()
+	// SetBitrate changes the rate, in bits per second, from the next picture on.
+	SetBitrate(bps int)
+	Describe() string
+}
+
+// DecoderParams says what to decode.
+type DecoderParams struct {
+	Track       media.Track
+	Threads     int
+	Deinterlace bool // deinterlace what is flagged as interlaced
+	Frames      int  // pictures that may be in flight behind the decoder
+	Ledger      *Ledger
+}
+
+// EnhancerParams says what an enhancer has to make.
+type EnhancerParams struct {
+	Rung    string // "lanczos", or a model's name
+	In, Out media.Format
+	Threads int
+	Frames  int // pictures that may be in flight behind the enhancer
+	Ledger  *Ledger
+}
+
+// EncoderParams says what to encode.
+type EncoderParams struct {
+	In        media.Format
+	Track     int     // the track of the packets made
+	Preset    string  // x264's name of a speed
+	Bitrate   int     // bits per second
+	FrameRate float64 // expected frames per second
+	Threads   int
+}
+
+// Caps says what a device can do: per stage nil, or why not and the fix.
+type Caps struct{ Decode, Enhance, Encode error }
+
+// ModelInfo is what the engine must know of a model before it is loaded.
+type ModelInfo struct {
+	Name  string
+	Scale int // output width over input width
+}
+
+// Device is a place where stages run: the software backend, or one GPU.
+type Device interface {
+	Name() string
+	// Probe finds out by doing: it decodes, enhances and encodes a picture.
+	Probe(ctx context.Context) Caps
+	// Inspect reads a model's properties; an error names the model and the fix.
+	Inspect(ctx context.Context, model string) (ModelInfo, error)
+	// NewDecoder, NewEnhancer: ctx bounds the life of the stage: it interrupts loading and running.
+	NewDecoder(ctx context.Context, p DecoderParams) (Decoder, error)
+	NewEnhancer(ctx context.Context, p EnhancerParams) (Enhancer, error)
+	NewEncoder(p EncoderParams) (Encoder, error)
+}
+
+// Plan is the device chosen for each stage, and why.
+type Plan struct {
+	Decode, Enhance, Encode Device
+	Reason                  string
+}
+
+// ChoosePlan takes for each stage the first of the devices that can do it.
+func ChoosePlan(ctx context.Context, devices ...Device) (Plan, error) {
+	var (
+		plan    Plan
+		reasons []error
+	)
+	for _, d := range devices {
+		caps := d.Probe(ctx)
+		choose(&plan.Decode, d, caps.Decode, "decode", &reasons)
+		choose(&plan.Enhance, d, caps.Enhance, "enhance", &reasons)
+		choose(&plan.Encode, d, caps.Encode, "encode", &reasons)
+	}
+	if plan.Decode == nil || plan.Enhance == nil || plan.Encode == nil {
+		return Plan{}, fmt.Errorf("no device for every stage: %w", errors.Join(reasons...))
+	}
+	if len(reasons) > 0 {
+		plan.Reason = errors.Join(reasons...).Error()
+	}
+	return plan, nil
+}
+
+// choose gives d the stage if it can do it and no earlier device has it.
+func choose(slot *Device, d Device, why error, stage string, reasons *[]error) {
+	switch {
+	case why != nil:
+		*reasons = append(*reasons, fmt.Errorf("%s cannot %s: %w", d.Name(), stage, why))
+	case *slot == nil:
+		*slot = d
+	}
+}

@@ -1,0 +1,177 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"rave/engine/media"
+)
+
+// An encoder that fails this often in a row ends the run of the session.
+const encoderPatience = 5
+
+// encodeStage is what the encode goroutine owns: one encoder for each generation.
+type encodeStage struct {
+	enc       Encoder
+	in        media.Format
+	failed    int
+	announced bool          // the tracks of this encoder have been given out
+	last      time.Duration // PTS of the last picture
+	keyed     time.Duration // PTS of the last keyframe
+	started   bool
+	rate      rateMeter
+	bitrate   int
+}
+
+func (e *encodeStage) close() {
+	if e.enc != nil {
+		e.enc.Close()
+		e.enc = nil
+	}
+	e.in = media.Format{}
+}
+
+// encode makes one access unit and gives it out.
+func (s *Session) encode(f *media.Frame) error {
+	e := &s.enc
+	if e.enc == nil || f.Format != e.in {
+		if err := s.newEncoder(f.Format); err != nil {
+			f.Release()
+			return err
+		}
+	}
+	if e.started && f.PTS <= e.last { // the camera's clock stood still: the encoder needs time to go on
+		f.PTS = e.last + time.Second/media.VideoClockRate + 1
+	}
+	e.last, e.started = f.PTS, true
+	s.adaptBitrate(f.PTS)
+	if since := f.PTS - e.keyed; since >= s.cfg.GOP || since >= keyframeInterval && s.keyframe.Swap(false) {
+		e.enc.RequestKeyframe()
+		e.keyed = f.PTS
+	}
+	start, waited := time.Now(), time.Since(f.Enhanced)
+	var emitting time.Duration
+	err := e.enc.Send(f, func(p media.Packet) error {
+		t := time.Now()
+		defer func() { emitting += time.Since(t) }()
+		return s.give(p)
+	})
+	s.obs.StageDone(StageEncode, waited, time.Since(start)-emitting)
+	if err == nil {
+		e.failed = 0
+		return nil
+	}
+	s.obs.Dropped(StageEncode, DropError, 1)
+	if e.failed++; e.failed >= encoderPatience {
+		return fmt.Errorf("encoder failed %d times in a row: %w", e.failed, err)
+	}
+	s.log.Error("encoder failed, building a new one", "err", err)
+	e.close()
+	return nil
+}
+
+func (s *Session) newEncoder(in media.Format) error {
+	e := &s.enc
+	if err := s.encodeFlush(); err != nil {
+		return err
+	}
+	e.close()
+	fps := e.rate.fps(25)
+	e.bitrate = s.cfg.Bitrate
+	if e.bitrate == 0 {
+		e.bitrate = Bitrate(in, fps)
+	}
+	enc, err := s.cfg.Plan.Encode.NewEncoder(EncoderParams{
+		In: in, Track: s.cfg.Track.ID, Preset: s.cfg.Preset, Bitrate: e.bitrate, FrameRate: fps, Threads: s.cfg.Threads,
+	})
+	if err != nil {
+		return fmt.Errorf("open encoder: %w", err)
+	}
+	e.enc, e.in, e.announced = enc, in, false
+	e.keyed = e.last
+	enc.RequestKeyframe()
+	return nil
+}
+
+// adaptBitrate lets a default bitrate follow the frame rate, without a new keyframe.
+func (s *Session) adaptBitrate(pts time.Duration) {
+	e := &s.enc
+	if !e.rate.observe(pts) || s.cfg.Bitrate != 0 {
+		return
+	}
+	want := Bitrate(e.in, e.rate.fps(25))
+	if diff := float64(want) / float64(e.bitrate); diff > 0.85 && diff < 1.15 {
+		return
+	}
+	e.bitrate = want
+	e.enc.SetBitrate(want)
+	s.log.Debug("bitrate follows frame rate", "fps", e.rate.fps(25), "bitrate", want)
+}
+
+// give sends a packet out, after the description of its track when it is the first of an encoder.
+func (s *Session) give(p media.Packet) error {
+	e := &s.enc
+	if !e.announced {
+		track := media.Track{
+			ID: p.Track, Kind: media.Video, Codec: media.H264, ClockRate: media.VideoClockRate,
+			Width: e.in.Width, Height: e.in.Height, ParameterSets: h264ParameterSets(p.Data),
+		}
+		if err := s.out.Tracks([]media.Track{track}); err != nil {
+			return fmt.Errorf("announce enhanced stream: %w", err)
+		}
+		e.announced = true
+	}
+	if err := s.out.Packet(p); err != nil {
+		return fmt.Errorf("send enhanced packet: %w", err)
+	}
+	s.obs.Made(p.Enhancer, len(p.Data))
+	return nil
+}
+
+func (s *Session) encodeFlush() error {
+	if s.enc.enc == nil {
+		return nil
+	}
+	return s.enc.enc.Flush(s.give)
+}
+
+// h264ParameterSets returns the SPS and PPS of an access unit (ITU-T H.264 table 7-1).
+func h264ParameterSets(data []byte) [][]byte {
+	var sets [][]byte
+	for u := range media.NALUs(data) {
+		if t := u[0] & 0x1f; t == 7 || t == 8 {
+			sets = append(sets, u)
+		}
+	}
+	return sets
+}
+
+// rateMeter measures the frame rate by presentation times, over windows of two seconds.
+type rateMeter struct {
+	from   time.Duration
+	frames int
+	rate   float64
+}
+
+// observe counts a picture and reports whether a window has just ended.
+func (m *rateMeter) observe(pts time.Duration) bool {
+	const window = 2 * time.Second
+	if m.frames == 0 || pts < m.from {
+		m.from, m.frames = pts, 0
+	}
+	m.frames++
+	if pts-m.from < window {
+		return false
+	}
+	m.rate = float64(m.frames-1) / (pts - m.from).Seconds()
+	m.from, m.frames = pts, 1
+	return true
+}
+
+// fps returns the last window's rate, or the guess before there was one.
+func (m *rateMeter) fps(guess float64) float64 {
+	if m.rate == 0 {
+		return guess
+	}
+	return m.rate
+}

@@ -1,0 +1,119 @@
+package ffmpeg
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/asticode/go-astiav"
+
+	"rave/engine/media"
+)
+
+// EncoderConfig says how to encode.
+type EncoderConfig struct {
+	Format    media.Format
+	Preset    string  // x264's: ultrafast … veryslow
+	Bitrate   int     // bits per second
+	FrameRate float64 // what is expected; the rate may vary
+	Threads   int
+}
+
+// Encoder is libx264 for live video: no B-frames, no lookahead, a picture in gives a packet out. It makes keyframes
+// only where Send is told to.
+type Encoder struct {
+	ctx *astiav.CodecContext
+	pkt *astiav.Packet
+}
+
+// NewEncoder opens libx264.
+//
+// x264's zerolatency forces constant-frame-rate rate control, which starves a stream whose rate falls:
+// force-cfr=0 with a 90 kHz time base holds the bitrate at any frame rate.
+func NewEncoder(cfg EncoderConfig) (*Encoder, error) {
+	codec := astiav.FindEncoderByName("libx264")
+	if codec == nil {
+		return nil, errors.New("this build's FFmpeg has no libx264")
+	}
+	e := &Encoder{ctx: astiav.AllocCodecContext(codec), pkt: astiav.AllocPacket()}
+	c, f := e.ctx, cfg.Format
+	c.SetWidth(f.Width)
+	c.SetHeight(f.Height)
+	c.SetPixelFormat(astiav.PixelFormatYuv420P)
+	c.SetTimeBase(astiav.NewRational(1, media.VideoClockRate))
+	c.SetFramerate(astiav.NewRational(int(cfg.FrameRate*1000+0.5), 1000))
+	c.SetSampleAspectRatio(astiav.NewRational(f.SAR[0], max(1, f.SAR[1])))
+	c.SetColorSpace(astiav.ColorSpace(f.Color.Matrix))
+	c.SetColorPrimaries(astiav.ColorPrimaries(unspecified(f.Color.Primaries)))
+	c.SetColorTransferCharacteristic(astiav.ColorTransferCharacteristic(unspecified(f.Color.Transfer)))
+	c.SetColorRange(astiav.ColorRangeMpeg)
+	if f.Color.FullRange {
+		c.SetColorRange(astiav.ColorRangeJpeg)
+	}
+	c.SetGopSize(1 << 30) // x264's "infinite": keyframes come by wall time, from the caller
+	c.SetMaxBFrames(0)
+	c.SetThreadCount(max(1, cfg.Threads))
+	e.setRate(cfg.Bitrate)
+	opts := astiav.NewDictionary()
+	defer opts.Free()
+	for _, kv := range [][2]string{
+		{"preset", cfg.Preset}, {"tune", "zerolatency"}, {"forced-idr", "1"},
+		{"x264-params", "force-cfr=0:repeat-headers=1:scenecut=0:threads=" + strconv.Itoa(max(1, cfg.Threads))},
+	} {
+		if err := opts.Set(kv[0], kv[1], 0); err != nil {
+			e.Close()
+			return nil, fmt.Errorf("encoder option %s=%s: %w", kv[0], kv[1], err)
+		}
+	}
+	if err := c.Open(codec, opts); err != nil {
+		e.Close()
+		return nil, fmt.Errorf("open libx264 for %s: %w", f.Size(), err)
+	}
+	return e, nil
+}
+
+// SetBitrate changes the rate from the next picture on, without a keyframe.
+func (e *Encoder) SetBitrate(bps int) { e.setRate(bps) }
+
+// setRate caps the rate over one second: a keyframe may use what a still scene saves.
+func (e *Encoder) setRate(bps int) {
+	e.ctx.SetBitRate(int64(bps))
+	e.ctx.SetRateControlMaxRate(int64(bps))
+	e.ctx.SetRateControlBufferSize(bps)
+}
+
+// Send gives one picture with its time in 90 kHz ticks, which must ascend. The memory of av may be used again after
+// Receive has said ErrAgain.
+func (e *Encoder) Send(av *astiav.Frame, pts int64, keyframe bool) error {
+	av.SetPts(pts)
+	av.SetPictureType(astiav.PictureTypeNone)
+	if keyframe {
+		av.SetPictureType(astiav.PictureTypeI)
+	}
+	if err := e.ctx.SendFrame(av); err != nil {
+		return fmt.Errorf("encode: %w", err)
+	}
+	return nil
+}
+
+// Drain announces the end; Receive then gives what is left.
+func (e *Encoder) Drain() error { return e.ctx.SendFrame(nil) }
+
+// Receive returns the next access unit as Annex B, a keyframe led by its parameter sets; the data is the caller's.
+// ErrAgain: send more; astiav.ErrEof: drained.
+func (e *Encoder) Receive() (data []byte, pts int64, keyframe bool, err error) {
+	if err = e.ctx.ReceivePacket(e.pkt); err != nil {
+		if errors.Is(err, astiav.ErrEagain) {
+			err = ErrAgain
+		}
+		return nil, 0, false, err
+	}
+	defer e.pkt.Unref()
+	return e.pkt.Data(), e.pkt.Pts(), e.pkt.Flags().Has(astiav.PacketFlagKey), nil
+}
+
+// Close frees the encoder.
+func (e *Encoder) Close() {
+	e.pkt.Free()
+	e.ctx.Free()
+}

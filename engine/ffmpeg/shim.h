@@ -1,0 +1,29 @@
+// The few things go-astiav does not offer.
+#ifndef RAVE_FFMPEG_SHIM_H
+#define RAVE_FFMPEG_SHIM_H
+
+#include <libavcodec/avcodec.h>
+#include <libavutil/frame.h>
+#include <libswscale/swscale.h>
+
+void rave_log_install(int level);
+
+// 0, or bits: 1 decode errors were concealed, 2 the frame is marked corrupt
+int rave_frame_damage(const AVFrame *f);
+int rave_frame_interlaced(const AVFrame *f);
+
+void rave_decoder_skip_nonref(AVCodecContext *c, int on);
+int rave_decoder_reorder(const AVCodecContext *c);
+
+// A scaler between two pictures of known colour. Returns NULL when swscale refuses.
+struct SwsContext *rave_sws_new(int sw, int sh, int sfmt, int srange, int smatrix, int dw, int dh, int dfmt, int drange,
+                                int dmatrix, int flags, int threads);
+// One 8-bit plane to another, with the context of two gray8 pictures.
+int rave_sws_plane(struct SwsContext *c, const uint8_t *src, int sstride, int sh, uint8_t *dst, int dstride);
+// Between a frame and three planes of equal stride in memory of the caller's (planar RGB: G, B, R).
+int rave_sws_frame_to_planes(struct SwsContext *c, const AVFrame *src, uint8_t *d0, uint8_t *d1, uint8_t *d2, int dstride);
+int rave_sws_planes_to_frame(struct SwsContext *c, const uint8_t *s0, const uint8_t *s1, const uint8_t *s2, int sstride, int sh,
+                             AVFrame *dst);
+int rave_sws_frame(struct SwsContext *c, AVFrame *dst, const AVFrame *src);
+
+#endif

@@ -1,0 +1,42 @@
+package media
+
+import (
+	"bytes"
+	"iter"
+)
+
+// AnnexB joins NAL units with 4-byte start codes (ITU-T H.264 annex B).
+func AnnexB(nalus ...[]byte) []byte {
+	n := 0
+	for _, u := range nalus {
+		n += 4 + len(u)
+	}
+	if n == 0 {
+		return nil
+	}
+	out := make([]byte, 0, n)
+	for _, u := range nalus {
+		out = append(append(out, 0, 0, 0, 1), u...)
+	}
+	return out
+}
+
+// NALUs yields the NAL units of an Annex B byte stream, with 3- or 4-byte start codes, without them and without
+// trailing zeros; empty ones are left out. The slices share data's memory.
+func NALUs(data []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		start := bytes.Index(data, []byte{0, 0, 1})
+		for start >= 0 {
+			data = data[start+3:]
+			start = bytes.Index(data, []byte{0, 0, 1})
+			unit := data
+			if start >= 0 {
+				unit = data[:start]
+			}
+			unit = bytes.TrimRight(unit, "\x00")
+			if len(unit) > 0 && !yield(unit) {
+				return
+			}
+		}
+	}
+}

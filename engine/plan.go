@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// announcePlan says in one line what happens to this stream, where, and why.
+func (s *Session) announcePlan() {
+	e, p := &s.enh, s.cfg.Plan
+	input := ""
+	if in := s.dec.input.Load(); in != nil {
+		input = *in
+	}
+	rungs := strings.Join(s.cfg.Quality, ", then ")
+	if s.cfg.Strict {
+		rungs = s.cfg.Quality[0] + " and nothing else (strict)"
+	}
+	plan := fmt.Sprintf("decode %s (%s) → enhance %s (%s) to %s → encode %s (h264, %s, GOP %v)",
+		p.Decode.Name(), input, p.Enhance.Name(), rungs, e.out.Size(), p.Encode.Name(), s.cfg.Preset, s.cfg.GOP)
+	if r := s.sizeReason(); r != "" {
+		plan += "; " + r
+	}
+	if p.Reason != "" {
+		plan += "; " + p.Reason
+	}
+	s.log.Info("plan", "plan", plan)
+	s.obs.Planned(plan, e.in.Size(), e.out.Size())
+}
+
+// sizeReason explains an output size that is not what the scale alone would give.
+func (s *Session) sizeReason() string {
+	r := s.cfg.Output
+	free := r
+	free.MaxWidth, free.MaxHeight = 0, 0
+	want := free.Format(s.enh.in, 2)
+	if want.Width <= s.enh.out.Width || r.Scale == 0 && s.cfg.Quality[0] == Lanczos {
+		return ""
+	}
+	return fmt.Sprintf("output is %s and not %s because output.max is %dx%d", s.enh.out.Size(), want.Size(), r.MaxWidth, r.MaxHeight)
+}
+
+// overloadReport says once, with measured figures, when the machine cannot hold the camera's frame rate.
+type overloadReport struct {
+	drops  atomic.Int64
+	frames int64
+	work   time.Duration
+	since  time.Time
+	said   bool
+}
+
+func (o *overloadReport) dropped() { o.drops.Add(1) }
+
+// worked counts an enhanced frame; every five seconds it judges the window.
+func (o *overloadReport) worked(s *Session, d time.Duration) {
+	const window, tolerable = 5 * time.Second, 0.05
+	now := time.Now()
+	if o.since.IsZero() {
+		o.since = now
+	}
+	o.frames++
+	o.work += d
+	if now.Sub(o.since) < window {
+		return
+	}
+	drops := o.drops.Swap(0)
+	share := float64(drops) / float64(drops+o.frames)
+	switch {
+	case share > tolerable && !o.said:
+		o.said = true
+		rung, _ := s.enh.ladder.best()
+		lighter := "output.scale: 1, or a lower frame rate in the camera"
+		if l := s.cfg.Quality[max(0, rung)+1:]; len(l) > 0 {
+			lighter = "quality: [" + strings.Join(l, ", ") + "], " + lighter
+		}
+		perFrame := o.work / time.Duration(o.frames)
+		s.log.Warn("this machine cannot hold the frame rate",
+			"camera_fps", round1(float64(drops+o.frames)/now.Sub(o.since).Seconds()),
+			"served_fps", round1(float64(o.frames)/now.Sub(o.since).Seconds()),
+			"enhance_ms", round1(float64(perFrame)/1e6), "enhancer", s.cfg.Quality[max(0, rung)], "lighter", lighter)
+	case share == 0 && o.said:
+		o.said = false
+		s.log.Info("the frame rate is held again")
+	}
+	o.since, o.frames, o.work = now, 0, 0
+}
+
+func round1(v float64) float64 { return float64(int(v*10+0.5)) / 10 }

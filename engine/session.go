@@ -1,0 +1,202 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"rave/engine/media"
+)
+
+// Config says what one Session does.
+type Config struct {
+	Stream      string // the name that logs and errors use
+	Track       media.Track
+	Plan        Plan
+	Quality     []string // rungs, best first
+	Strict      bool     // nothing but the first rung may serve
+	Output      OutputRule
+	Preset      string        // of the encoder
+	Bitrate     int           // bits per second; 0: follows size and frame rate
+	GOP         time.Duration // between keyframes
+	Deinterlace bool
+	Threads     int  // this session's share of the machine
+	Replay      bool // every queue waits and nothing is dropped: for files
+	Observer    Observer
+	Log         *slog.Logger
+	// OnMisuse is called when a frame is released twice; tests panic here.
+	OnMisuse func()
+}
+
+// Session enhances one video track, generation after generation.
+type Session struct {
+	cfg    Config
+	out    media.Output
+	log    *slog.Logger
+	obs    Observer
+	ledger Ledger
+
+	packets  *packetQueue
+	frames   *Queue[*media.Frame]
+	enhanced *Queue[*media.Frame]
+
+	dec decodeStage
+	enh enhanceStage
+	enc encodeStage
+
+	keyframe atomic.Bool
+	prefer   atomic.Pointer[string]
+}
+
+// The intervals at which a broken session starts again.
+const (
+	restartMin = 500 * time.Millisecond
+	restartMax = 15 * time.Second
+)
+
+// New makes a Session whose packets go to out: Tracks before the first packet and whenever the picture's size or colour
+// changes, then packets from a keyframe on.
+func New(cfg Config, out media.Output) *Session {
+	s := &Session{cfg: cfg, out: out, log: cfg.Log, obs: cfg.Observer}
+	s.ledger.OnMisuse = cfg.OnMisuse
+	s.packets = newPacketQueue(!cfg.Replay, func(reason string, n int) { s.obs.Dropped(StageDecode, reason, n) })
+	return s
+}
+
+// Send gives the session one access unit of its track. Live it never waits. In replay mode it waits for room and
+// returns false when ctx ends first. The packet's data is not changed.
+func (s *Session) Send(ctx context.Context, p media.Packet) bool {
+	ok := s.packets.Put(ctx, p)
+	s.obs.Waiting(StageDecode, s.packets.Len())
+	return ok
+}
+
+// CloseInput ends a replay: Run returns when everything has gone through.
+func (s *Session) CloseInput() { s.packets.Close() }
+
+// RequestKeyframe asks for a keyframe soon: a viewer joined or lost something. Requests are shared and limited to one
+// in half a second.
+func (s *Session) RequestKeyframe() { s.keyframe.Store(true) }
+
+// Prefer makes a rung serve while it is open, and opens it; the empty name means the best.
+func (s *Session) Prefer(rung string) {
+	s.prefer.Store(&rung)
+}
+
+// InUse returns the number of raw frames that have not been released. It is zero once Run has returned.
+func (s *Session) InUse() int { return s.ledger.InUse() }
+
+// Run works until ctx ends (nil) or, in replay mode, the input ends (nil) or fails. Live, a failure of the whole
+// session is logged and it starts again at the next keyframe.
+func (s *Session) Run(ctx context.Context) error {
+	pause := restartMin
+	for {
+		start := time.Now()
+		err := s.run(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil || s.cfg.Replay:
+			return err
+		}
+		if time.Since(start) > restartMax {
+			pause = restartMin
+		}
+		s.log.Error("session failed, starting again", "err", err, "in", pause)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, restartMax)
+		s.packets.WaitKeyframe()
+	}
+}
+
+// run is the data path:
+//
+//	live:   packets → decode → [frames: drop oldest] → enhance → [enhanced: 1] → encode → packets
+//	replay: the same, every queue waits
+func (s *Session) run(ctx context.Context) error {
+	s.openQueues()
+	defer s.closeStages() // after Wait: nobody else holds a frame
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer s.frames.Close()
+		if err := s.packets.Each(ctx, s.decodeIn(ctx)); err != nil {
+			return err
+		}
+		return s.decodeFlush(ctx)
+	})
+	g.Go(func() error {
+		defer s.enhanced.Close()
+		if err := s.frames.Each(ctx, s.enhanceIn(ctx)); err != nil {
+			return err
+		}
+		return s.enhanceFlush(ctx)
+	})
+	g.Go(func() error {
+		if err := s.enhanced.Each(ctx, s.encode); err != nil {
+			return err
+		}
+		return s.encodeFlush()
+	})
+	return g.Wait()
+}
+
+func (s *Session) openQueues() {
+	var evict func(*media.Frame)
+	if !s.cfg.Replay {
+		evict = func(f *media.Frame) {
+			f.Release()
+			s.enh.overload.dropped()
+			s.obs.Dropped(StageEnhance, DropOverload, 1)
+		}
+	}
+	s.frames = NewQueue(maxWaitingFrames, evict)
+	s.enhanced = NewQueue[*media.Frame](maxWaitingEnhanced, nil)
+}
+
+// closeStages frees everything and checks that every frame came back.
+func (s *Session) closeStages() {
+	s.frames.Drain((*media.Frame).Release)
+	s.enhanced.Drain((*media.Frame).Release)
+	s.dec.close()
+	s.enh.close()
+	s.enc.close()
+	if n := s.ledger.InUse(); n != 0 {
+		s.log.Error("raw frames were not released", "frames", n)
+	}
+}
+
+// errStrict means that a strict stream cannot have the enhancer that it asks for.
+var errStrict = errors.New("strict: true allows only the first entry of quality")
+
+// fatal wraps an error that must end this run of the session.
+type fatal struct{ err error }
+
+func (e fatal) Error() string { return e.err.Error() }
+func (e fatal) Unwrap() error { return e.err }
+
+// scope sorts the error of one input: fatal ones and the end of the context end the run, others cost the input.
+func scope(ctx context.Context, err error) error {
+	var f fatal
+	if errors.As(err, &f) {
+		return f.err
+	}
+	return ctx.Err()
+}
+
+// put passes a frame on, or releases it if nobody takes frames any more.
+func put(ctx context.Context, q *Queue[*media.Frame], f *media.Frame) error {
+	if !q.Put(ctx, f) {
+		f.Release()
+		return fatal{fmt.Errorf("stage closed: %w", context.Cause(ctx))}
+	}
+	return nil
+}

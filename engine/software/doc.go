@@ -1,0 +1,116 @@
+// Package software is the CPU backend of the engine: FFmpeg decodes, ONNX Runtime or swscale enhances, x264 encodes.
+// It runs on every machine.
+package software
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"rave/engine"
+	"rave/engine/model"
+)
+
+// Config says what the backend may use.
+type Config struct {
+	Library string            // path of libonnxruntime; empty: beside the binary, then the system's
+	Models  map[string]string // names and files of the user's own networks
+	Log     *slog.Logger
+}
+
+// Device is the software backend. It may be shared by all sessions.
+type Device struct {
+	cfg Config
+
+	mu    sync.Mutex
+	specs map[string]modelSpec
+}
+
+type modelSpec struct {
+	model.Spec
+	scale int
+}
+
+// New makes the backend. ONNX Runtime is opened when the first model is.
+func New(cfg Config) *Device {
+	return &Device{cfg: cfg, specs: map[string]modelSpec{}}
+}
+
+// Name implements engine.Device.
+func (d *Device) Name() string { return "software" }
+
+// Inspect implements engine.Device. The result of a model is kept.
+func (d *Device) Inspect(ctx context.Context, name string) (engine.ModelInfo, error) {
+	if name == engine.Lanczos {
+		return engine.ModelInfo{Name: name, Scale: 2}, nil
+	}
+	if m, ok := model.Embedded(name); ok {
+		return engine.ModelInfo{Name: name, Scale: m.Scale}, nil
+	}
+	d.mu.Lock()
+	spec, ok := d.specs[name]
+	d.mu.Unlock()
+	if !ok {
+		n, err := d.open(ctx, name, 1)
+		if err != nil {
+			return engine.ModelInfo{}, err
+		}
+		defer n.close()
+		spec = n.spec
+		d.mu.Lock()
+		d.specs[name] = spec
+		d.mu.Unlock()
+	}
+	return engine.ModelInfo{Name: name, Scale: spec.scale}, nil
+}
+
+// NewEnhancer implements engine.Device.
+func (d *Device) NewEnhancer(ctx context.Context, p engine.EnhancerParams) (engine.Enhancer, error) {
+	if p.Rung == engine.Lanczos {
+		return newLanczos(ctx, p)
+	}
+	n, err := d.open(ctx, p.Rung, p.Threads)
+	if err != nil {
+		return nil, err
+	}
+	e, err := newModelEnhancer(ctx, n, p)
+	if err != nil {
+		n.close()
+		return nil, fmt.Errorf("model %s: %w", p.Rung, err)
+	}
+	return e, nil
+}
+
+// maxModelBytes bounds what is read of a model file: the weights of real-time networks are a few MB.
+const maxModelBytes = 512 << 20
+
+// load returns the bytes of a model: the user's own file of that name, else the one we ship.
+func (d *Device) load(name string) ([]byte, error) {
+	path, ok := d.cfg.Models[name]
+	if !ok {
+		if m, ok := model.Embedded(name); ok {
+			return m.Data, nil
+		}
+		return nil, fmt.Errorf("model %q is not known; known are %v; add a file under models: in the configuration", name,
+			model.Names())
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("model %s: %w; correct the path under models:", name, err)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("model %s: %s is not a regular file", name, path)
+	case info.Size() > maxModelBytes:
+		return nil, fmt.Errorf("model %s: %s has %d MB; at most %d are read", name, path, info.Size()>>20, maxModelBytes>>20)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	return data, nil
+}
+
+var errNoPicture = errors.New("no picture came out")

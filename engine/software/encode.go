@@ -1,0 +1,79 @@
+package software
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"rave/engine"
+	"rave/engine/ffmpeg"
+	"rave/engine/media"
+)
+
+// encoder is x264.
+type encoder struct {
+	enc      *ffmpeg.Encoder
+	track    int
+	keyframe atomic.Bool
+	meta     metaMap
+	what     string
+}
+
+// NewEncoder implements engine.Device.
+func (d *Device) NewEncoder(p engine.EncoderParams) (engine.Encoder, error) {
+	enc, err := ffmpeg.NewEncoder(ffmpeg.EncoderConfig{
+		Format: p.In, Preset: p.Preset, Bitrate: p.Bitrate, FrameRate: p.FrameRate, Threads: p.Threads,
+	})
+	if err != nil {
+		return nil, err
+	}
+	what := fmt.Sprintf("libx264 %s, %s, %d kb/s", p.Preset, p.In.Size(), p.Bitrate/1000)
+	return &encoder{enc: enc, track: p.Track, meta: metaMap{}, what: what}, nil
+}
+
+// Send implements engine.Stage.
+func (e *encoder) Send(f *media.Frame, emit func(media.Packet) error) error {
+	defer f.Release()
+	pts := media.Ticks(f.PTS, media.VideoClockRate)
+	e.meta.put(pts, f.Meta)
+	if err := e.enc.Send(ffmpeg.Native(f), pts, e.keyframe.Swap(false)); err != nil {
+		return err
+	}
+	return e.receive(emit)
+}
+
+// Flush implements engine.Stage.
+func (e *encoder) Flush(emit func(media.Packet) error) error {
+	if err := e.enc.Drain(); err != nil {
+		return fmt.Errorf("flush encoder: %w", err)
+	}
+	return e.receive(emit)
+}
+
+func (e *encoder) receive(emit func(media.Packet) error) error {
+	for {
+		data, pts, key, err := e.enc.Receive()
+		if stop, err := done(err); stop {
+			return err
+		}
+		m := e.meta.take(pts)
+		err = emit(media.Packet{
+			Track: e.track, PTS: m.PTS, Data: data, Keyframe: key, Marker: true,
+			Arrival: m.Arrival, NTP: m.NTP, Enhancer: m.Enhancer,
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// RequestKeyframe implements engine.Encoder.
+func (e *encoder) RequestKeyframe() { e.keyframe.Store(true) }
+
+// SetBitrate implements engine.Encoder.
+func (e *encoder) SetBitrate(bps int) { e.enc.SetBitrate(bps) }
+
+// Describe implements engine.Encoder.
+func (e *encoder) Describe() string { return e.what }
+
+// Close implements engine.Stage.
+func (e *encoder) Close() { e.enc.Close() }

@@ -1,0 +1,254 @@
+package software
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	ort "github.com/yalue/onnxruntime_go"
+
+	"rave/engine/model"
+)
+
+// MinRuntime is the oldest ONNX Runtime that has the API this program is built for.
+const MinRuntime = "1.31"
+
+// network is one ONNX Runtime session. It belongs to one goroutine, except for Terminate.
+type network struct {
+	name    string
+	spec    modelSpec
+	session *ort.DynamicAdvancedSession
+	run     *ort.RunOptions
+	stop    func() bool // forgets about the context
+
+	mu     sync.Mutex // between terminate and close
+	closed bool
+}
+
+// runtimeLock guards onnxruntime_go's own global environment.
+var runtimeLock sync.Mutex //nolint:gochecknoglobals // the library's state is global itself
+
+// OpenRuntime loads ONNX Runtime, once in the process, and returns its version. The error says where it was looked for
+// and how to get it.
+func (d *Device) OpenRuntime() (string, error) {
+	runtimeLock.Lock()
+	defer runtimeLock.Unlock()
+	if ort.IsInitialized() {
+		return ort.GetVersion(), nil
+	}
+	// ONNX Runtime contains a telemetry client. It must be off before the library is loaded.
+	if err := os.Setenv("ORT_DISABLE_TELEMETRY", "1"); err != nil {
+		return "", fmt.Errorf("switch telemetry off: %w", err)
+	}
+	var tried []string
+	var last error
+	for _, path := range d.libraries() {
+		if filepath.IsAbs(path) {
+			if _, err := os.Stat(path); err != nil {
+				tried = append(tried, path)
+				last = err
+				continue
+			}
+		}
+		ort.SetSharedLibraryPath(path)
+		if err := ort.InitializeEnvironment(ort.WithLogLevelError()); err != nil {
+			tried = append(tried, path)
+			last = err
+			continue
+		}
+		if err := ort.DisableTelemetry(); err != nil && d.cfg.Log != nil {
+			d.cfg.Log.Debug("telemetry of ONNX Runtime was off already", "err", err)
+		}
+		return ort.GetVersion(), nil
+	}
+	return "", fmt.Errorf("ONNX Runtime %s or newer could not be opened (tried %s): %w; run `make setup`, or set "+
+		"onnxruntime.library to the path of libonnxruntime.so", MinRuntime, strings.Join(tried, ", "), last)
+}
+
+// libraries lists where ONNX Runtime may lie: the configured path only, or beside the binary, then the system's.
+func (d *Device) libraries() []string {
+	if d.cfg.Library != "" {
+		return []string{d.cfg.Library}
+	}
+	var paths []string
+	if exe, err := os.Executable(); err == nil {
+		if real, err := filepath.EvalSymlinks(exe); err == nil {
+			exe = real
+		}
+		dir := filepath.Dir(exe)
+		paths = append(paths, filepath.Join(dir, "libonnxruntime.so"), filepath.Join(dir, "lib", "libonnxruntime.so"),
+			filepath.Join(dir, "..", "lib", "rave", "libonnxruntime.so"))
+	}
+	return append(paths, "libonnxruntime.so.1", "libonnxruntime.so")
+}
+
+// open loads a model and finds out its properties by running it once on a small picture.
+func (d *Device) open(ctx context.Context, name string, threads int) (*network, error) {
+	data, err := d.load(name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.OpenRuntime(); err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	n, err := newNetwork(ctx, name, data, threads)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	return n, nil
+}
+
+func newNetwork(ctx context.Context, name string, data []byte, threads int) (*network, error) {
+	inputs, outputs, err := ort.GetInputOutputInfoWithONNXData(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it cannot be read as ONNX: %w", model.ErrUnsupported, err)
+	}
+	metadata, err := readMetadata(data)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := model.Read(tensors(inputs), tensors(outputs), metadata)
+	if err != nil {
+		return nil, err
+	}
+	n := &network{name: name, spec: modelSpec{Spec: spec}}
+	if err := n.create(data, threads); err != nil {
+		return nil, err
+	}
+	n.stop = context.AfterFunc(ctx, n.terminate) // a context cannot stop C; this can
+	if n.spec.scale, err = n.measureScale(); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *network) create(data []byte, threads int) error {
+	opts, err := ort.NewSessionOptions()
+	if err != nil {
+		return fmt.Errorf("session options: %w", err)
+	}
+	defer func() { _ = opts.Destroy() }()
+	// Spinning would burn the cores that decode and encode: a third of the CPU at 25 frames/s without it.
+	err = errors.Join(
+		opts.SetIntraOpNumThreads(max(1, threads)),
+		opts.SetInterOpNumThreads(1),
+		opts.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+		opts.AddSessionConfigEntry("session.inter_op.allow_spinning", "0"),
+	)
+	if err != nil {
+		return fmt.Errorf("session options: %w", err)
+	}
+	n.session, err = ort.NewDynamicAdvancedSessionWithONNXData(data, []string{n.spec.Input}, []string{n.spec.Output}, opts)
+	if err != nil {
+		return fmt.Errorf("%w: %w", model.ErrUnsupported, err)
+	}
+	if n.run, err = ort.NewRunOptions(); err != nil {
+		return errors.Join(err, n.session.Destroy())
+	}
+	return nil
+}
+
+// measureScale runs the network on a small picture and compares sizes.
+func (n *network) measureScale() (int, error) {
+	w, h := 64, 48
+	if n.spec.Width > 0 {
+		w, h = n.spec.Width, n.spec.Height
+	}
+	in, err := n.newInput(w, h)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = in.Destroy() }()
+	outs := []ort.Value{nil} // ONNX Runtime allocates what it makes
+	if err := n.session.RunWithOptions([]ort.Value{in}, outs, n.run); err != nil {
+		return 0, fmt.Errorf("%w: it does not run on a %dx%d picture: %w", model.ErrUnsupported, w, h, err)
+	}
+	defer func() { _ = outs[0].Destroy() }()
+	dims := outs[0].GetShape()
+	if len(dims) != 4 || dims[1] != n.channels() {
+		return 0, fmt.Errorf("%w: it gives %v for a %dx%d picture", model.ErrUnsupported, dims, w, h)
+	}
+	return model.ScaleOf(w, h, int(dims[3]), int(dims[2]))
+}
+
+func (n *network) channels() int64 {
+	if n.spec.Layout == model.RGB {
+		return 3
+	}
+	return 1
+}
+
+func (n *network) newInput(w, h int) (ort.Value, error) {
+	shape := ort.NewShape(1, n.channels(), int64(h), int64(w))
+	if n.spec.Layout == model.RGB {
+		return ort.NewEmptyTensor[float32](shape)
+	}
+	return ort.NewEmptyTensor[uint8](shape)
+}
+
+// terminate makes a run in progress, and all later ones, fail soon.
+func (n *network) terminate() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.closed {
+		_ = n.run.Terminate() // fails on nil options only
+	}
+}
+
+func (n *network) close() {
+	if n.stop != nil {
+		n.stop()
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closed = true
+	if n.session != nil {
+		_ = n.session.Destroy()
+	}
+	if n.run != nil {
+		_ = n.run.Destroy()
+	}
+}
+
+func readMetadata(data []byte) (map[string]string, error) {
+	m, err := ort.GetModelMetadataWithONNXData(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: its metadata cannot be read: %w", model.ErrUnsupported, err)
+	}
+	defer func() { _ = m.Destroy() }()
+	keys, err := m.GetCustomMetadataMapKeys()
+	if err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	out := map[string]string{}
+	for _, k := range keys {
+		if v, ok, err := m.LookupCustomMetadataMap(k); err == nil && ok {
+			out[k] = v
+		}
+	}
+	return out, nil
+}
+
+func tensors(infos []ort.InputOutputInfo) []model.Tensor {
+	out := make([]model.Tensor, len(infos))
+	for i, info := range infos {
+		out[i] = model.Tensor{Name: info.Name, Type: typeName(info.DataType), Dims: info.Dimensions}
+	}
+	return out
+}
+
+func typeName(t ort.TensorElementDataType) string {
+	switch t {
+	case ort.TensorElementDataTypeUint8:
+		return "uint8"
+	case ort.TensorElementDataTypeFloat:
+		return "float32"
+	default:
+		return strings.ToLower(strings.TrimPrefix(t.String(), "ONNX_TENSOR_ELEMENT_DATA_TYPE_"))
+	}
+}

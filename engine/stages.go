@@ -1,0 +1,220 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"rave/engine/media"
+)
+
+// A decoder that fails this often in a row, with no picture in between, is rebuilt.
+const decoderPatience = 50
+
+// Between two keyframes on demand.
+const keyframeInterval = 500 * time.Millisecond
+
+// decodeStage is what the decode goroutine owns.
+type decodeStage struct {
+	dec    Decoder
+	failed int // in a row
+	input  atomic.Pointer[string]
+}
+
+func (d *decodeStage) close() {
+	if d.dec != nil {
+		d.dec.Close()
+		d.dec = nil
+	}
+}
+
+// decodeIn decodes one access unit into the frames queue.
+func (s *Session) decodeIn(ctx context.Context) func(media.Packet, bool) error {
+	return func(p media.Packet, behind bool) error {
+		d := &s.dec
+		if d.dec == nil {
+			if err := s.openDecoder(ctx); err != nil {
+				return err
+			}
+		}
+		d.dec.SkipNonReference(behind)
+		start, waited := time.Now(), time.Since(p.Arrival)
+		var emitting time.Duration
+		err := d.dec.Send(p, s.passDecoded(ctx, &emitting))
+		s.obs.StageDone(StageDecode, waited, time.Since(start)-emitting)
+		if err == nil {
+			d.failed = 0
+			return nil
+		}
+		if err := scope(ctx, err); err != nil {
+			return err
+		}
+		s.obs.Dropped(StageDecode, DropCorrupt, 1)
+		s.log.Debug("access unit not decoded", "err", err, "bytes", len(p.Data), "keyframe", p.Keyframe)
+		if d.failed++; d.failed >= decoderPatience {
+			s.log.Warn("decoder rebuilt after repeated errors", "err", err, "errors", d.failed)
+			d.failed = 0
+			d.close()
+			s.packets.WaitKeyframe()
+		}
+		return nil
+	}
+}
+
+func (s *Session) openDecoder(ctx context.Context) error {
+	dec, err := s.cfg.Plan.Decode.NewDecoder(ctx, DecoderParams{
+		Track:       s.cfg.Track,
+		Threads:     s.cfg.Threads,
+		Deinterlace: s.cfg.Deinterlace,
+		Frames:      maxWaitingFrames + 2, // waiting, in the decoder's hand, in the enhancer
+		Ledger:      &s.ledger,
+	})
+	if err != nil {
+		return fmt.Errorf("open decoder: %w", err)
+	}
+	s.dec.dec = dec
+	return nil
+}
+
+// passDecoded stamps a picture and queues it; emitting collects the time that was spent in the queue.
+func (s *Session) passDecoded(ctx context.Context, emitting *time.Duration) func(*media.Frame) error {
+	return func(f *media.Frame) error {
+		f.Decoded = time.Now()
+		defer func() { *emitting += time.Since(f.Decoded) }()
+		input := s.dec.dec.Input()
+		s.dec.input.Store(&input)
+		s.obs.Decoded()
+		return put(ctx, s.frames, f)
+	}
+}
+
+func (s *Session) decodeFlush(ctx context.Context) error {
+	if s.dec.dec == nil {
+		return nil
+	}
+	var emitting time.Duration
+	return s.dec.dec.Flush(s.passDecoded(ctx, &emitting))
+}
+
+// enhanceStage is what the enhance goroutine owns: one ladder for each generation.
+type enhanceStage struct {
+	ladder   *ladder
+	in, out  media.Format
+	shown    time.Time
+	prefer   *string
+	overload overloadReport
+}
+
+func (e *enhanceStage) close() {
+	if e.ladder != nil {
+		e.ladder.close()
+		e.ladder = nil
+	}
+	e.in = media.Format{}
+}
+
+// enhanceIn makes one output picture, by whatever rung is best at this moment.
+func (s *Session) enhanceIn(ctx context.Context) func(*media.Frame) error {
+	return func(f *media.Frame) error {
+		e := &s.enh
+		if f.Format != e.in {
+			if err := s.newGeneration(ctx, f.Format); err != nil {
+				f.Release()
+				return err
+			}
+		}
+		start := time.Now()
+		if s.packets.Late(f.PTS, e.shown, start) {
+			f.Release()
+			s.obs.Dropped(StageEnhance, DropLate, 1)
+			return nil
+		}
+		e.shown = start
+		s.applyPreference()
+		return s.enhance(ctx, f, start)
+	}
+}
+
+func (s *Session) enhance(ctx context.Context, f *media.Frame, start time.Time) error {
+	e := &s.enh
+	waited := start.Sub(f.Decoded)
+	var emitting time.Duration
+	err := e.ladder.send(f, func(out *media.Frame) error {
+		out.Enhanced = time.Now()
+		defer func() { emitting += time.Since(out.Enhanced) }()
+		return put(ctx, s.enhanced, out)
+	})
+	if err == nil {
+		worked := time.Since(start) - emitting
+		s.obs.StageDone(StageEnhance, waited, worked)
+		e.overload.worked(s, worked)
+		return nil
+	}
+	if err := scope(ctx, err); err != nil {
+		return err
+	}
+	if s.cfg.Strict {
+		if why := e.ladder.strictFailure(); why != nil {
+			return fmt.Errorf("%w, and %s failed: %w", errStrict, s.cfg.Quality[0], why)
+		}
+	}
+	reason := DropError
+	if errors.Is(err, errNoRung) {
+		reason = DropNoEnhancer
+	}
+	s.obs.Dropped(StageEnhance, reason, 1)
+	return nil
+}
+
+// newGeneration drains the old format's ladder and makes the new one's. The encoder follows when it sees the first
+// picture of the new size.
+func (s *Session) newGeneration(ctx context.Context, in media.Format) error {
+	e := &s.enh
+	if err := s.enhanceFlush(ctx); err != nil {
+		return err
+	}
+	e.close()
+	info := ModelInfo{Name: s.cfg.Quality[0], Scale: 2}
+	if s.cfg.Output.Scale == 0 {
+		var err error
+		if info, err = s.cfg.Plan.Enhance.Inspect(ctx, s.cfg.Quality[0]); err != nil && s.cfg.Strict {
+			return fmt.Errorf("%w: %w", errStrict, err)
+		}
+	}
+	e.in, e.out = in, s.cfg.Output.Format(in, info.Scale)
+	rungs := s.cfg.Quality
+	if s.cfg.Strict {
+		rungs = rungs[:1]
+	}
+	e.ladder = newLadder(ctx, rungs, func(ctx context.Context, rung string) (Enhancer, error) {
+		return s.cfg.Plan.Enhance.NewEnhancer(ctx, EnhancerParams{
+			Rung:    rung,
+			In:      in,
+			Out:     s.cfg.Output.Format(in, info.Scale),
+			Threads: s.cfg.Threads,
+			Frames:  maxWaitingEnhanced + 2, // waiting, in the enhancer's hand, in the encoder
+			Ledger:  &s.ledger,
+		})
+	}, s.log, s.obs.RungLoaded)
+	s.announcePlan()
+	return nil
+}
+
+func (s *Session) applyPreference() {
+	if p := s.prefer.Load(); p != s.enh.prefer {
+		s.enh.prefer = p
+		s.enh.ladder.Prefer(*p)
+	}
+}
+
+func (s *Session) enhanceFlush(ctx context.Context) error {
+	if s.enh.ladder == nil {
+		return nil
+	}
+	return s.enh.ladder.flush(func(f *media.Frame) error {
+		f.Enhanced = time.Now()
+		return put(ctx, s.enhanced, f)
+	})
+}

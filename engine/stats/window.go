@@ -1,0 +1,71 @@
+package stats
+
+import (
+	"slices"
+	"time"
+)
+
+// window keeps the last durations, for percentiles.
+type window struct {
+	last [512]time.Duration // 20 s at 25 frames/s
+	n    int
+}
+
+func (w *window) add(d time.Duration) {
+	w.last[w.n%len(w.last)] = d
+	w.n++
+}
+
+func (w *window) summary(stage string) Latency {
+	n := min(w.n, len(w.last))
+	if n == 0 {
+		return Latency{Stage: stage}
+	}
+	sorted := slices.Clone(w.last[:n])
+	slices.Sort(sorted)
+	at := func(q float64) time.Duration { return sorted[min(n-1, int(q*float64(n)))] }
+	return Latency{Stage: stage, P50: at(0.50), P95: at(0.95), P99: at(0.99)}
+}
+
+// meter measures a rate over the last seconds, in slots of one second.
+type meter struct {
+	total float64
+	slots [6]float64
+	newest,
+	first int64 // Unix seconds
+}
+
+func (m *meter) add(v float64, now time.Time) {
+	m.advance(now.Unix())
+	m.slots[m.newest%int64(len(m.slots))] += v
+	m.total += v
+}
+
+func (m *meter) advance(sec int64) {
+	if m.first == 0 {
+		m.first, m.newest = sec, sec
+	}
+	for ; m.newest < sec; m.newest++ {
+		if sec-m.newest > int64(len(m.slots)) {
+			m.newest = sec - int64(len(m.slots)) - 1
+		}
+		m.slots[(m.newest+1)%int64(len(m.slots))] = 0
+	}
+}
+
+// rate returns the average per second over the full seconds that are kept.
+func (m *meter) rate(now time.Time) float64 {
+	if m.first == 0 {
+		return 0
+	}
+	m.advance(now.Unix())
+	full := min(int64(len(m.slots)-1), m.newest-m.first)
+	if full == 0 {
+		return 0
+	}
+	var sum float64
+	for i := range full {
+		sum += m.slots[(m.newest-1-i)%int64(len(m.slots))]
+	}
+	return sum / float64(full)
+}
