@@ -223,7 +223,7 @@ func (c *Config) users() records {
 			c.Users = append(c.Users, defaultUser())
 			return c.Users[len(c.Users)-1].schema()
 		},
-		at:  func(i int) section { return c.Users[i].schema() },
-		len: func() int { return len(c.Users) },
+		at:   func(i int) section { return c.Users[i].schema() },
+		size: func() int { return len(c.Users) },
 	}
 }

@@ -90,7 +90,7 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	empty := &yaml.Node{Kind: yaml.MappingNode}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
-	if err := dec.Decode(&doc); err == io.EOF || err == nil && len(doc.Content) == 0 {
+	if err := dec.Decode(&doc); errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0 {
 		return empty
 	} else if err != nil {
 		d.syntaxError(data, err)
@@ -100,7 +100,7 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	if err := dec.Decode(&second); err == nil {
 		d.fail("", &second, "a second document begins; keep everything in one")
 		return nil
-	} else if err != io.EOF {
+	} else if !errors.Is(err, io.EOF) {
 		d.syntaxError(data, err)
 		return nil
 	}

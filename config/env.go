@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -114,7 +115,7 @@ func (d *decoder) envNode(l leaf, v variable) *yaml.Node {
 }
 
 func (d *decoder) mark(n *yaml.Node, v variable) *yaml.Node {
-	d.origins[n] = envPrefix + v.name
+	d.origins[n] = strings.TrimSuffix(strings.TrimPrefix(strconv.Quote(clip(envPrefix+v.name)), `"`), `"`)
 	return n
 }
 

@@ -138,15 +138,15 @@ const anyName = "*"
 
 // records is a sequence of sections, named by one of their keys.
 type records struct {
-	key string
-	add func() section
-	at  func(i int) section
-	len func() int
+	key  string
+	add  func() section
+	at   func(i int) section
+	size func() int
 }
 
 func (r records) write(redact bool) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.SequenceNode}
-	for i := range r.len() {
+	for i := range r.size() {
 		n.Content = append(n.Content, r.at(i).write(redact))
 	}
 	return n

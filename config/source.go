@@ -57,9 +57,9 @@ func parseSource(text string) (src Source, user string, pass Secret, err error) 
 	}
 	host := authority
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
-		var clear string
-		user, clear, _ = strings.Cut(authority[:i], ":")
-		user, pass, host = unescape(user), Secret(unescape(clear)), authority[i+1:]
+		var given string
+		user, given, _ = strings.Cut(authority[:i], ":")
+		user, pass, host = unescape(user), Secret(unescape(given)), authority[i+1:]
 	} else if strings.ContainsRune(path, '@') {
 		return Source{}, "", "", errAt
 	}
@@ -88,8 +88,8 @@ func checkHost(hostport string) error {
 }
 
 func unescape(text string) string {
-	if clear, err := url.PathUnescape(text); err == nil {
-		return clear
+	if plainText, err := url.PathUnescape(text); err == nil {
+		return plainText
 	}
 	return text
 }
