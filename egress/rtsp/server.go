@@ -1,7 +1,14 @@
 package rtsp
 
 import (
+	"fmt"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v4"
@@ -10,15 +17,15 @@ import (
 
 // Config describes a Server. The zero value of each field stands for its default.
 type Config struct {
-	Listen       string        // "127.0.0.1:8554"
+	Listen       string        // "127.0.0.1:8554"; port 0: any
 	UDPPort      int           // even; RTCP uses the next one; 0: 8000 or, if taken, any free pair; -1: TCP only
-	Users        []User        // nil: everybody may read and publish
+	Users        []User        // none: everybody may read and publish
 	WriteTimeout time.Duration // a TCP reader that takes nothing for this long is disconnected; 10 s
 	QueueUnits   int           // access units and audio packets that wait for one reader; 256
 	QueueBytes   int           // their size; 16 MiB
-	Log          *slog.Logger
-	// OnDrop is told of access units that a path did not deliver to a reader: "slow_reader", "too_large", "malformed".
-	// It may be nil and must not block.
+	Log          *slog.Logger  // nil: nothing is logged
+	// OnDrop is told of access units that were not sent: "slow_reader" (once per reader), "before_keyframe",
+	// "too_large", "malformed". It may be nil and must not block.
 	OnDrop func(path, reason string, frames int)
 }
 
@@ -30,23 +37,165 @@ type Publisher interface {
 	Leave(s *gortsplib.ServerSession, reason error)
 }
 
-// Server is an RTSP server.
-type Server struct{ cfg Config }
+// Server is an RTSP server. Its methods may be called from any goroutine.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	limits  limits
+	auth    *authenticator
+	gs      *gortsplib.Server
+	addr    net.Addr
+	closing chan struct{}
+
+	mu         sync.Mutex
+	closed     bool
+	paths      map[string]*Path
+	publishers map[string]Publisher
+	readers    map[*gortsplib.ServerSession]*Path
+	recorders  map[*gortsplib.ServerSession]Publisher
+}
 
 // New listens and serves. The caller closes it.
-func New(cfg Config) (*Server, error) { return &Server{cfg: cfg}, nil }
+func New(cfg Config) (*Server, error) {
+	s := &Server{
+		cfg: cfg, log: cfg.Log, limits: limits{units: cfg.QueueUnits, bytes: cfg.QueueBytes}, closing: make(chan struct{}),
+		paths: map[string]*Path{}, publishers: map[string]Publisher{},
+		readers: map[*gortsplib.ServerSession]*Path{}, recorders: map[*gortsplib.ServerSession]Publisher{},
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.limits.units == 0 {
+		s.limits.units = 256
+	}
+	if s.limits.bytes == 0 {
+		s.limits.bytes = 16 << 20
+	}
+	if s.cfg.Listen == "" {
+		s.cfg.Listen = "127.0.0.1:8554"
+	}
+	var err error
+	if s.auth, err = newAuthenticator(cfg.Users); err != nil {
+		return nil, fmt.Errorf("rtsp server: %w", err)
+	}
+	if err := s.listen(); err != nil {
+		return nil, fmt.Errorf("rtsp server: listen on %s: %w", s.cfg.Listen, err)
+	}
+	return s, nil
+}
 
-// Addr is the address that TCP listens on, "127.0.0.1:8554".
-func (s *Server) Addr() string { return "" }
+func (s *Server) listen() error {
+	host, _, err := net.SplitHostPort(s.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	s.gs = &gortsplib.Server{
+		RTSPAddress: s.cfg.Listen, Handler: &handler{s: s}, WriteTimeout: s.cfg.WriteTimeout, WriteQueueSize: 256,
+		AuthMethods:              s.auth.methods,
+		DisableRTCPSenderReports: true, // ours carry capture time
+		Listen: func(network, address string) (net.Listener, error) {
+			ln, err := net.Listen(network, address)
+			if err == nil {
+				s.addr = ln.Addr()
+			}
+			return ln, err
+		},
+	}
+	if s.cfg.UDPPort >= 0 {
+		port, err := pickUDP(host, s.cfg.UDPPort)
+		if err != nil {
+			return err
+		}
+		s.gs.UDPRTPAddress = net.JoinHostPort(host, strconv.Itoa(port))
+		s.gs.UDPRTCPAddress = net.JoinHostPort(host, strconv.Itoa(port+1))
+	}
+	return s.gs.Start()
+}
+
+// pickUDP returns the first of two free ports: want if that is set, else the usual one or any.
+func pickUDP(host string, want int) (int, error) {
+	if want != 0 {
+		return want, freePair(host, want)
+	}
+	port := 8000
+	for range 64 {
+		if freePair(host, port) == nil {
+			return port, nil
+		}
+		port = 2 * (10000 + rand.IntN(20000))
+	}
+	return 0, fmt.Errorf("no free pair of UDP ports on %q", host)
+}
+
+func freePair(host string, port int) error {
+	for _, p := range []int{port, port + 1} {
+		c, err := net.ListenPacket("udp", net.JoinHostPort(host, strconv.Itoa(p)))
+		if err != nil {
+			return err
+		}
+		if err := c.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Addr is the address that TCP listens on, such as "127.0.0.1:8554".
+func (s *Server) Addr() string { return s.addr.String() }
 
 // Path returns the path of that name ("cam1", "cam1/original"), made with cfg at the first call.
-func (s *Server) Path(name string, cfg PathConfig) *Path { return &Path{} }
+func (s *Server) Path(name string, cfg PathConfig) *Path {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name = strings.Trim(name, "/")
+	p := s.paths[name]
+	if p == nil {
+		p = newPath(s, name, cfg)
+		s.paths[name] = p
+	}
+	return p
+}
 
 // AcceptPublish lets clients publish on the path of that name.
-func (s *Server) AcceptPublish(name string, p Publisher) {}
+func (s *Server) AcceptPublish(name string, p Publisher) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.publishers[strings.Trim(name, "/")] = p
+}
 
 // Stats returns one snapshot per path, by name.
-func (s *Server) Stats() map[string]Stats { return nil }
+func (s *Server) Stats() map[string]Stats {
+	stats := map[string]Stats{}
+	for name, p := range s.allPaths() {
+		stats[name] = p.Stats()
+	}
+	return stats
+}
+
+func (s *Server) allPaths() map[string]*Path {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.paths)
+}
 
 // Close ends all connections and waits for them, less than two seconds. It may be called twice.
-func (s *Server) Close() error { return nil }
+func (s *Server) Close() error {
+	s.mu.Lock()
+	again := s.closed
+	if s.closed = true; !again {
+		close(s.closing)
+	}
+	s.mu.Unlock()
+	if again {
+		_ = s.gs.Wait() // the first call's end
+		return nil
+	}
+	var err error
+	for _, p := range s.allPaths() {
+		if e := p.Close(); e != nil {
+			err = e
+		}
+	}
+	s.gs.Close()
+	return err
+}

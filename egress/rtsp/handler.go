@@ -1,0 +1,193 @@
+package rtsp
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v4"
+	"github.com/bluenviron/gortsplib/v4/pkg/base"
+	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
+)
+
+// handler is what gortsplib calls, from one goroutine per connection or session.
+type handler struct{ s *Server }
+
+// refusePause is how long wrong credentials wait for their answer, against guessing.
+const refusePause = time.Second
+
+func (h *handler) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.Response, *gortsplib.ServerStream, error) {
+	if res, err := h.refuse(ctx.Conn, ctx.Request, ctx.Path, toRead); res != nil {
+		return res, nil, err
+	}
+	stream, res := h.find(ctx.Path)
+	return res, stream, nil
+}
+
+func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Response, *gortsplib.ServerStream, error) {
+	if ctx.Session.State() == gortsplib.ServerSessionStatePreRecord { // let in by ANNOUNCE
+		return ok(), nil, nil
+	}
+	if res, err := h.refuse(ctx.Conn, ctx.Request, ctx.Path, toRead); res != nil {
+		return res, nil, err
+	}
+	stream, res := h.find(ctx.Path)
+	if before := ctx.Session.SetuppedStream(); before != nil && before != stream {
+		return answer(base.StatusNotFound, "the format has changed: connect again"), nil, nil
+	}
+	return res, stream, nil
+}
+
+func (h *handler) OnPlay(ctx *gortsplib.ServerHandlerOnPlayCtx) (*base.Response, error) {
+	p := h.path(ctx.Path)
+	h.s.mu.Lock()
+	h.s.readers[ctx.Session] = p
+	h.s.mu.Unlock()
+	// gortsplib makes the session active after this call. What is written before then waits in its queue, so the reader
+	// can start here: no keyframe that it asks for is missed.
+	if p == nil || !p.attach(ctx.Session) {
+		return answer(base.StatusNotFound, "the format has changed: connect again"), nil
+	}
+	p.log.Info("reader joined", "path", p.name, "from", ctx.Conn.NetConn().RemoteAddr().String(), "transport", ctx.Session.SetuppedTransport().String())
+	return ok(), nil
+}
+
+func (h *handler) OnPause(ctx *gortsplib.ServerHandlerOnPauseCtx) (*base.Response, error) {
+	if ctx.Session.State() == gortsplib.ServerSessionStateRecord {
+		return answer(base.StatusNotImplemented, "a publisher cannot pause: stop and publish again"), nil
+	}
+	h.leave(ctx.Session)
+	return ok(), nil
+}
+
+func (h *handler) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.Response, error) {
+	if res, err := h.refuse(ctx.Conn, ctx.Request, ctx.Path, toPublish); res != nil {
+		return res, err
+	}
+	name := strings.Trim(ctx.Path, "/")
+	h.s.mu.Lock()
+	publisher, path := h.s.publishers[name], h.s.paths[name]
+	h.s.mu.Unlock()
+	switch {
+	case publisher == nil && path != nil:
+		return answer(base.StatusForbidden, fmt.Sprintf("%s has a source of its own: to publish to it configure \"source: publish\"", name)), nil
+	case publisher == nil:
+		return answer(base.StatusNotFound, fmt.Sprintf("no stream %s: to publish to it configure it with \"source: publish\"", name)), nil
+	}
+	if err := publisher.Announce(ctx.Session, ctx.Description); err != nil {
+		h.s.log.Warn("publisher refused", "stream", name, "error", err)
+		return answer(base.StatusBadRequest, err.Error()), nil
+	}
+	h.s.mu.Lock()
+	h.s.recorders[ctx.Session] = publisher
+	h.s.mu.Unlock()
+	return ok(), nil
+}
+
+func (h *handler) OnRecord(ctx *gortsplib.ServerHandlerOnRecordCtx) (*base.Response, error) {
+	h.s.mu.Lock()
+	publisher := h.s.recorders[ctx.Session]
+	h.s.mu.Unlock()
+	if publisher == nil {
+		return answer(base.StatusBadRequest, "announce first"), nil
+	}
+	if err := publisher.Record(ctx.Session); err != nil {
+		return answer(base.StatusBadRequest, err.Error()), nil
+	}
+	h.s.log.Info("publisher joined", "stream", strings.Trim(ctx.Path, "/"), "from", ctx.Conn.NetConn().RemoteAddr().String(), "transport", ctx.Session.SetuppedTransport().String())
+	return ok(), nil
+}
+
+func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) {
+	h.leave(ctx.Session)
+	h.s.mu.Lock()
+	publisher := h.s.recorders[ctx.Session]
+	delete(h.s.recorders, ctx.Session)
+	h.s.mu.Unlock()
+	if publisher != nil {
+		publisher.Leave(ctx.Session, ctx.Error)
+	}
+}
+
+// leave ends a session's reader.
+func (h *handler) leave(ss *gortsplib.ServerSession) {
+	h.s.mu.Lock()
+	p := h.s.readers[ss]
+	delete(h.s.readers, ss)
+	h.s.mu.Unlock()
+	if p != nil {
+		p.detach(ss)
+	}
+}
+
+// The following keep gortsplib from logging by itself. Lost and malformed packets of a publisher are counted where they
+// are depacketised.
+
+func (h *handler) OnPacketsLost(*gortsplib.ServerHandlerOnPacketsLostCtx)           {}
+func (h *handler) OnDecodeError(*gortsplib.ServerHandlerOnDecodeErrorCtx)           {}
+func (h *handler) OnStreamWriteError(*gortsplib.ServerHandlerOnStreamWriteErrorCtx) {}
+
+func (h *handler) path(name string) *Path {
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	return h.s.paths[strings.Trim(name, "/")]
+}
+
+// find returns the stream to read, or the answer that says why there is none.
+func (h *handler) find(name string) (*gortsplib.ServerStream, *base.Response) {
+	p := h.path(name)
+	if p == nil {
+		return nil, answer(base.StatusNotFound, fmt.Sprintf("no stream %q", strings.Trim(name, "/")))
+	}
+	stream, reason := p.describe()
+	if stream == nil {
+		return nil, answer(base.StatusNotFound, reason)
+	}
+	return stream, ok()
+}
+
+// refuse returns nil if the request is authorised. gortsplib turns ErrServerAuth into a request for credentials if
+// there were none, as clients expect, and else closes the connection after the answer.
+func (h *handler) refuse(c *gortsplib.ServerConn, req *base.Request, name string, what action) (*base.Response, error) {
+	name = strings.Trim(name, "/")
+	err := h.s.auth.authorize(c, req, name, what)
+	switch {
+	case err == nil:
+		return nil, nil
+	case errors.Is(err, errForbidden):
+		return answer(base.StatusForbidden, err.Error()), nil
+	}
+	if len(req.Header["Authorization"]) > 0 {
+		h.s.log.Warn("credentials refused", "path", name, "from", c.NetConn().RemoteAddr().String(), "to", what.String())
+		select {
+		case <-time.After(refusePause):
+		case <-h.s.closing:
+		}
+	}
+	return answer(base.StatusUnauthorized, ""), liberrors.ErrServerAuth{}
+}
+
+func ok() *base.Response { return &base.Response{StatusCode: base.StatusOK} }
+
+// answer is a refusal with its reason where clients show it (the status line) and in full as text.
+func answer(code base.StatusCode, reason string) *base.Response {
+	res := &base.Response{StatusCode: code, Header: base.Header{}}
+	if reason != "" {
+		res.StatusMessage = statusText(reason)
+		res.Header["Content-Type"] = base.HeaderValue{"text/plain; charset=utf-8"}
+		res.Body = []byte(reason + "\n")
+	}
+	return res
+}
+
+// statusText fits a reason into a status line (RFC 2326 section 7.1): one line of printable ASCII, not too long.
+func statusText(reason string) string {
+	text := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, strings.Join(strings.Fields(reason), " "))
+	return text[:min(len(text), 250)]
+}

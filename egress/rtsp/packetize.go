@@ -1,0 +1,272 @@
+package rtsp
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v4/pkg/description"
+	"github.com/bluenviron/gortsplib/v4/pkg/format"
+	"github.com/bluenviron/gortsplib/v4/pkg/format/rtph264"
+	"github.com/bluenviron/gortsplib/v4/pkg/format/rtph265"
+	"github.com/bluenviron/gortsplib/v4/pkg/format/rtpmjpeg"
+	"github.com/pion/rtp"
+	psdp "github.com/pion/sdp/v3"
+
+	"rave/engine/media"
+)
+
+// maxPayload is the largest RTP payload, so that an IP packet with it fits 1500 bytes (20 IPv4 or 40 IPv6, 8 UDP, 12
+// RTP) and so that gortsplib takes it (1472 with the RTP header).
+const maxPayload = 1440
+
+// errTooLarge and errMalformed are the reasons why a packet cannot be sent.
+var (
+	errTooLarge  = errors.New("too large for RTP over UDP")
+	errMalformed = errors.New("malformed")
+)
+
+// unit is one access unit or audio packet as RTP payloads, shared by all readers and never changed.
+type unit struct {
+	track    int // index
+	video    bool
+	keyframe bool
+	pts      time.Duration
+	rtp      uint32
+	payloads [][]byte
+	marker   bool // on the last payload
+	bytes    int
+}
+
+// outTrack is one track of a generation.
+type outTrack struct {
+	track  media.Track
+	media  *description.Media
+	format format.Format
+	base   uint32 // RTP timestamp of stream time 0
+	ssrc   uint32
+	encode func(data []byte) ([]*rtp.Packet, error) // nil: payloads as they are
+	params parameterSets
+}
+
+// newOutTrack describes a track in SDP. Video formats are made afresh (packetisation mode 1, our parameter sets), sound
+// is described as it came.
+func newOutTrack(t media.Track) (*outTrack, error) {
+	o := &outTrack{track: t, params: parameterSets{codec: t.Codec}}
+	var seed [4]byte
+	_, _ = rand.Read(seed[:]) // never fails (Go 1.24)
+	o.base = binary.BigEndian.Uint32(seed[:]) >> 1
+	var err error
+	kind := description.MediaTypeVideo
+	switch {
+	case t.Kind == media.Video && t.Codec == media.H264:
+		f := &format.H264{PayloadTyp: 96, PacketizationMode: 1}
+		e := &rtph264.Encoder{PayloadType: 96, PacketizationMode: 1, PayloadMaxSize: maxPayload}
+		err = e.Init()
+		o.format, o.encode = f, func(data []byte) ([]*rtp.Packet, error) { return o.encodeNALs(data, e.Encode) }
+	case t.Kind == media.Video && t.Codec == media.H265:
+		f := &format.H265{PayloadTyp: 96}
+		e := &rtph265.Encoder{PayloadType: 96, PayloadMaxSize: maxPayload}
+		err = e.Init()
+		o.format, o.encode = f, func(data []byte) ([]*rtp.Packet, error) { return o.encodeNALs(data, e.Encode) }
+	case t.Kind == media.Video && t.Codec == media.MJPEG:
+		e := &rtpmjpeg.Encoder{PayloadMaxSize: maxPayload}
+		err = e.Init()
+		o.format, o.encode = &format.MJPEG{}, func(data []byte) ([]*rtp.Packet, error) { return encodeJPEG(data, e.Encode) }
+	case t.Kind == media.Audio:
+		kind = description.MediaTypeAudio
+		o.format, err = audioFormat(t.RTP)
+	default:
+		err = fmt.Errorf("codec %s cannot be served over RTSP", t.Codec)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("describe track %d (%s): %w", t.ID, t.Codec, err)
+	}
+	o.media = &description.Media{Type: kind, Formats: []format.Format{o.format}}
+	o.setParams(t.ParameterSets)
+	return o, nil
+}
+
+// audioFormat rebuilds a format from its description.
+func audioFormat(f media.RTPFormat) (format.Format, error) {
+	pt := strconv.Itoa(int(f.PayloadType))
+	md := &psdp.MediaDescription{MediaName: psdp.MediaName{Media: "audio", Protos: []string{"RTP", "AVP"}, Formats: []string{pt}}}
+	if f.RTPMap != "" {
+		md.Attributes = append(md.Attributes, psdp.Attribute{Key: "rtpmap", Value: pt + " " + f.RTPMap})
+	}
+	if len(f.FMTP) > 0 {
+		value := pt + " "
+		for i, key := range slices.Sorted(maps.Keys(f.FMTP)) {
+			if i > 0 {
+				value += "; "
+			}
+			value += key + "=" + f.FMTP[key]
+		}
+		md.Attributes = append(md.Attributes, psdp.Attribute{Key: "fmtp", Value: value})
+	}
+	return format.Unmarshal(md, pt)
+}
+
+// packetize makes a unit of a packet. Its errors are errTooLarge and errMalformed, wrapped.
+func (o *outTrack) packetize(index int, p media.Packet) (*unit, error) {
+	u := &unit{
+		track: index, video: o.track.Kind == media.Video, keyframe: p.Keyframe, pts: p.PTS,
+		rtp: o.base + uint32(media.Ticks(p.PTS, o.track.ClockRate)), marker: p.Marker,
+	}
+	if o.encode == nil {
+		u.payloads = [][]byte{p.Data}
+		if len(p.Data) > maxPayload {
+			return nil, fmt.Errorf("%d bytes of %s: %w", len(p.Data), o.track.Codec, errTooLarge)
+		}
+	} else {
+		packets, err := o.encode(p.Data)
+		if err != nil {
+			return nil, err
+		}
+		u.marker = true
+		for _, pkt := range packets {
+			u.payloads = append(u.payloads, pkt.Payload)
+		}
+	}
+	for _, payload := range u.payloads {
+		u.bytes += len(payload)
+	}
+	if u.bytes == 0 {
+		return nil, fmt.Errorf("empty: %w", errMalformed)
+	}
+	return u, nil
+}
+
+// encodeNALs packetises an Annex B access unit and takes note of parameter sets in it.
+func (o *outTrack) encodeNALs(data []byte, encode func([][]byte) ([]*rtp.Packet, error)) ([]*rtp.Packet, error) {
+	nals := splitNALs(data, o.params.header())
+	if len(nals) == 0 {
+		return nil, fmt.Errorf("no NAL unit: %w", errMalformed)
+	}
+	o.setParams(nals)
+	packets, err := encode(nals)
+	if err != nil {
+		return nil, fmt.Errorf("%w (%w)", err, errMalformed)
+	}
+	return packets, nil
+}
+
+// encodeJPEG guards gortsplib's encoder, which trusts the lengths in an image.
+func encodeJPEG(image []byte, encode func([]byte) ([]*rtp.Packet, error)) ([]*rtp.Packet, error) {
+	if err := checkJPEG(image); err != nil {
+		return nil, fmt.Errorf("%w (%w)", err, errMalformed)
+	}
+	packets, err := encode(image)
+	if err != nil {
+		return nil, fmt.Errorf("%w (%w)", err, errMalformed)
+	}
+	return packets, nil
+}
+
+// checkJPEG walks the marker segments up to the start of scan (ITU-T T.81 section B.1.1) and holds each length against
+// the bytes that are there.
+func checkJPEG(image []byte) error {
+	if len(image) < 4 || image[0] != 0xff || image[1] != 0xd8 {
+		return errors.New("no JPEG image")
+	}
+	for p := image[2:]; ; {
+		if len(p) < 4 || p[0] != 0xff {
+			return errors.New("JPEG without a scan")
+		}
+		size := int(binary.BigEndian.Uint16(p[2:]))
+		if size < 2 || size+2 > len(p) {
+			return errors.New("truncated JPEG segment")
+		}
+		if p[1] == 0xda {
+			return nil
+		}
+		p = p[2+size:]
+	}
+}
+
+// setParams puts parameter sets that differ from the known ones into the description.
+func (o *outTrack) setParams(nals [][]byte) {
+	if o.encode == nil || !o.params.update(nals) {
+		return
+	}
+	switch f := o.format.(type) {
+	case *format.H264:
+		f.SafeSetParams(o.params.sps, o.params.pps)
+	case *format.H265:
+		f.SafeSetParams(o.params.vps, o.params.sps, o.params.pps)
+	}
+}
+
+// parameterSets are those that the description shows: one of each kind.
+type parameterSets struct {
+	codec         media.Codec
+	vps, sps, pps []byte
+}
+
+func (s *parameterSets) header() int {
+	if s.codec == media.H265 {
+		return 2
+	}
+	return 1
+}
+
+// update takes the parameter sets among NAL units and reports whether anything is new.
+func (s *parameterSets) update(nals [][]byte) (changed bool) {
+	var seen [3]bool
+	for _, n := range nals {
+		target, i := s.target(n)
+		if target == nil || seen[i] { // a second PPS does not fit into the description
+			continue
+		}
+		seen[i] = true
+		if !bytes.Equal(*target, n) {
+			*target, changed = bytes.Clone(n), true
+		}
+	}
+	return changed
+}
+
+// target returns where a NAL unit is kept; nil if it is no parameter set.
+func (s *parameterSets) target(n []byte) (set *[]byte, i int) {
+	if len(n) < s.header() {
+		return nil, 0
+	}
+	typ := n[0] & 0x1f
+	if s.codec == media.H265 {
+		typ = n[0] >> 1 & 0x3f
+	}
+	switch {
+	case s.codec == media.H265 && typ == 32:
+		return &s.vps, 0
+	case s.codec == media.H265 && typ == 33, s.codec == media.H264 && typ == 7:
+		return &s.sps, 1
+	case s.codec == media.H265 && typ == 34, s.codec == media.H264 && typ == 8:
+		return &s.pps, 2
+	}
+	return nil, 0
+}
+
+// splitNALs splits Annex B (ITU-T H.264 annex B.1) into NAL units of more than header bytes. Start codes have three or
+// four bytes; zeros before them belong to them.
+func splitNALs(data []byte, header int) [][]byte {
+	var nals [][]byte
+	start := bytes.Index(data, []byte{0, 0, 1})
+	for start >= 0 {
+		data = data[start+3:]
+		start = bytes.Index(data, []byte{0, 0, 1})
+		n := data
+		if start >= 0 {
+			n = data[:start]
+		}
+		if n = bytes.TrimRight(n, "\x00"); len(n) > header {
+			nals = append(nals, n)
+		}
+	}
+	return nals
+}

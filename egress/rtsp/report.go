@@ -1,0 +1,81 @@
+package rtsp
+
+import (
+	"sync"
+	"time"
+
+	"rave/engine/media"
+)
+
+// reportPeriod is the distance of sender reports.
+const reportPeriod = 5 * time.Second
+
+// Limits of what a change of the wall clock does to readers that are connected.
+const (
+	slewStep  = 5 * time.Millisecond // per report: players do not notice
+	slewLimit = time.Second          // beyond this it is another clock, and a reader keeps its own
+)
+
+// wallClock relates the stream's time to the wall clock at capture: the sender's if it is known, else the clock at
+// arrival. It is one for all tracks, so that their reports keep them in step whatever happens to packets on the way.
+// Safe for concurrent use.
+type wallClock struct {
+	mu      sync.Mutex
+	zero    time.Time // wall clock at stream time 0
+	capture bool      // zero is the sender's
+}
+
+// observe learns from a packet of video (or of sound, if there is no video). From arrivals the earliest counts, since
+// the others were delayed; the clock moves only if the stream has drifted by more than a second.
+func (w *wallClock) observe(p media.Packet) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !p.NTP.IsZero() {
+		w.zero, w.capture = p.NTP.Add(-p.PTS), true
+		return
+	}
+	if w.capture || p.Arrival.IsZero() {
+		return
+	}
+	zero := p.Arrival.Round(0).Add(-p.PTS)
+	if w.zero.IsZero() || zero.Before(w.zero) || zero.Sub(w.zero) > slewLimit {
+		w.zero = zero
+	}
+}
+
+func (w *wallClock) get() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.zero.IsZero() {
+		w.zero = time.Now().Round(0)
+	}
+	return w.zero
+}
+
+// reporter is what one reader has been told. Players turn a step in the reports into a step in the picture, so it
+// follows the path's clock slowly, and not at all if that becomes another one.
+type reporter struct{ zero time.Time }
+
+// at returns the wall clock of a stream time.
+func (r *reporter) at(w *wallClock, pts time.Duration) time.Time {
+	zero := w.get()
+	switch d := zero.Sub(r.zero); {
+	case r.zero.IsZero():
+		r.zero = zero
+	case d.Abs() < slewLimit:
+		r.zero = r.zero.Add(max(-slewStep, min(slewStep, d)))
+	}
+	return r.zero.Add(pts)
+}
+
+// ntpTime converts to seconds since 1900 in 32.32 fixed point (RFC 3550 section 4).
+func ntpTime(t time.Time) uint64 {
+	const from1900 = 2208988800
+	ns := t.UnixNano()
+	return uint64(ns/1e9+from1900)<<32 | uint64(ns%1e9)<<32/1e9
+}
+
+// rtpTime is the RTP timestamp of a stream time.
+func (o *outTrack) rtpTime(pts time.Duration) uint32 {
+	return o.base + uint32(media.Ticks(pts, o.track.ClockRate))
+}
