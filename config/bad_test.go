@@ -92,6 +92,9 @@ var bad = []struct{ key, file, want string }{
 	{"streams.*.source", "streams:\n  cam1:\n    source: rtsp://u:secret",
 		`rave.yaml:3: streams.cam1.source: "rtsp://u:***" has no valid host; use rtsp://HOST/PATH or ` +
 			`rtsp://HOST:PORT/PATH (write a / in the password as %2F, or use the keys username and password)`},
+	{"streams.*.source", "streams:\n  cam1:\n    source: u:secret@host/live",
+		`rave.yaml:3: streams.cam1.source: "***@host/live" is not a source; use rtsp://HOST/PATH, rtsps://HOST/PATH ` +
+			`or publish`},
 	{"streams.*.source", "streams:\n  cam1: {source: rtsp:///live}",
 		`rave.yaml:2: streams.cam1.source: "rtsp:///live" has no valid host; use rtsp://HOST/PATH or ` +
 			`rtsp://HOST:PORT/PATH (write a / in the password as %2F, or use the keys username and password)`},

@@ -62,7 +62,7 @@ type Encode struct {
 // Codec is what the enhanced picture is encoded to.
 type Codec string
 
-// The codecs.
+// CodecH264 is made by x264.
 const CodecH264 Codec = "h264"
 
 // Equal reports whether two streams are configured alike.
