@@ -38,8 +38,8 @@ type Encoder interface {
 	Stage[*media.Frame, media.Packet]
 	// RequestKeyframe makes the next picture an IDR. It may be called from any goroutine.
 	RequestKeyframe()
-	// SetBitrate changes the rate, in bits per second, from the next picture on.
-	SetBitrate(bps int)
+	// SetRate makes pictures that come at fps add up to bps bits per second, from the next picture on.
+	SetRate(bps int, fps float64)
 	Describe() string
 }
 

@@ -20,6 +20,7 @@ type encodeStage struct {
 	keyed     time.Duration // PTS of the last keyframe
 	started   bool
 	rate      rateMeter
+	fps       float64 // that the encoder was last told
 	bitrate   int
 }
 
@@ -44,7 +45,7 @@ func (s *Session) encode(f *media.Frame) error {
 		f.PTS = e.last + time.Second/media.VideoClockRate + 1
 	}
 	e.last, e.started = f.PTS, true
-	s.adaptBitrate(f.PTS)
+	s.adaptRate(f.PTS)
 	if since := f.PTS - e.keyed; since >= s.cfg.GOP || since >= keyframeInterval && s.keyframe.Swap(false) {
 		e.enc.RequestKeyframe()
 		e.keyed = f.PTS
@@ -76,13 +77,13 @@ func (s *Session) newEncoder(in media.Format) error {
 		return err
 	}
 	e.close()
-	fps := e.rate.fps(25)
+	e.fps = e.rate.fps(25)
 	e.bitrate = s.cfg.Bitrate
 	if e.bitrate == 0 {
-		e.bitrate = Bitrate(in, fps)
+		e.bitrate = Bitrate(in, e.fps)
 	}
 	enc, err := s.cfg.Plan.Encode.NewEncoder(EncoderParams{
-		In: in, Track: s.cfg.Track.ID, Preset: s.cfg.Preset, Bitrate: e.bitrate, FrameRate: fps, Threads: s.cfg.Threads,
+		In: in, Track: s.cfg.Track.ID, Preset: s.cfg.Preset, Bitrate: e.bitrate, FrameRate: e.fps, Threads: s.cfg.Threads,
 	})
 	if err != nil {
 		return fmt.Errorf("open encoder: %w", err)
@@ -93,19 +94,23 @@ func (s *Session) newEncoder(in media.Format) error {
 	return nil
 }
 
-// adaptBitrate lets a default bitrate follow the frame rate, without a new keyframe.
-func (s *Session) adaptBitrate(pts time.Duration) {
+// adaptRate keeps the bitrate at whatever frame rate the pictures come, without a new keyframe. A default bitrate
+// follows the frame rate as well.
+func (s *Session) adaptRate(pts time.Duration) {
 	e := &s.enc
-	if !e.rate.observe(pts) || s.cfg.Bitrate != 0 {
+	if !e.rate.observe(pts) {
 		return
 	}
-	want := Bitrate(e.in, e.rate.fps(25))
-	if diff := float64(want) / float64(e.bitrate); diff > 0.85 && diff < 1.15 {
+	fps := e.rate.fps(e.fps)
+	if change := fps / e.fps; change > 0.9 && change < 1.1 {
 		return
 	}
-	e.bitrate = want
-	e.enc.SetBitrate(want)
-	s.log.Debug("bitrate follows frame rate", "fps", e.rate.fps(25), "bitrate", want)
+	e.fps = fps
+	if s.cfg.Bitrate == 0 {
+		e.bitrate = Bitrate(e.in, fps)
+	}
+	e.enc.SetRate(e.bitrate, fps)
+	s.log.Debug("rate control follows the frame rate", "fps", round1(fps), "bitrate", e.bitrate)
 }
 
 // give sends a packet out, after the description of its track when it is the first of an encoder.
@@ -146,7 +151,7 @@ func h264ParameterSets(data []byte) [][]byte {
 	return sets
 }
 
-// rateMeter measures the frame rate by presentation times, over windows of two seconds.
+// rateMeter measures the frame rate by presentation times, over windows of half a second and at least 4 pictures.
 type rateMeter struct {
 	from   time.Duration
 	frames int
@@ -155,12 +160,12 @@ type rateMeter struct {
 
 // observe counts a picture and reports whether a window has just ended.
 func (m *rateMeter) observe(pts time.Duration) bool {
-	const window = 2 * time.Second
-	if m.frames == 0 || pts < m.from {
+	const window, pictures = 500 * time.Millisecond, 4
+	if m.frames == 0 || pts < m.from || pts-m.from > 10*time.Second {
 		m.from, m.frames = pts, 0
 	}
 	m.frames++
-	if pts-m.from < window {
+	if pts-m.from < window || m.frames <= pictures {
 		return false
 	}
 	m.rate = float64(m.frames-1) / (pts - m.from).Seconds()

@@ -178,8 +178,11 @@ func (s *Session) newGeneration(ctx context.Context, in media.Format) error {
 	e.close()
 	info := ModelInfo{Name: s.cfg.Quality[0], Scale: 2}
 	if s.cfg.Output.Scale == 0 {
-		var err error
-		if info, err = s.cfg.Plan.Enhance.Inspect(ctx, s.cfg.Quality[0]); err != nil && s.cfg.Strict {
+		known, err := s.cfg.Plan.Enhance.Inspect(ctx, s.cfg.Quality[0])
+		switch {
+		case err == nil:
+			info = known
+		case s.cfg.Strict:
 			return fmt.Errorf("%w: %w", errStrict, err)
 		}
 	}

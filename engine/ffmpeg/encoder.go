@@ -15,33 +15,35 @@ type EncoderConfig struct {
 	Format    media.Format
 	Preset    string  // x264's: ultrafast … veryslow
 	Bitrate   int     // bits per second
-	FrameRate float64 // what is expected; the rate may vary
+	FrameRate float64 // what is expected; SetRate tells of another
 	Threads   int
 }
 
 // Encoder is libx264 for live video: no B-frames, no lookahead, a picture in gives a packet out. It makes keyframes
 // only where Send is told to.
 type Encoder struct {
-	ctx *astiav.CodecContext
-	pkt *astiav.Packet
+	ctx     *astiav.CodecContext
+	pkt     *astiav.Packet
+	nominal float64 // frames per second that x264 believes in
 }
 
 // NewEncoder opens libx264.
 //
-// x264's zerolatency forces constant-frame-rate rate control, which starves a stream whose rate falls:
-// force-cfr=0 with a 90 kHz time base holds the bitrate at any frame rate.
+// With zerolatency x264 gives each picture bitrate/nominal frame rate bits, whatever the times say, so a stream whose
+// rate falls to a fifth gets a fifth of its bits. x264's own remedy, force-cfr=0, holds each picture back until the
+// next one has come: a whole frame of delay. SetRate scales the bitrate instead.
 func NewEncoder(cfg EncoderConfig) (*Encoder, error) {
 	codec := astiav.FindEncoderByName("libx264")
 	if codec == nil {
 		return nil, errors.New("this build's FFmpeg has no libx264")
 	}
-	e := &Encoder{ctx: astiav.AllocCodecContext(codec), pkt: astiav.AllocPacket()}
+	e := &Encoder{ctx: astiav.AllocCodecContext(codec), pkt: astiav.AllocPacket(), nominal: max(1, cfg.FrameRate)}
 	c, f := e.ctx, cfg.Format
 	c.SetWidth(f.Width)
 	c.SetHeight(f.Height)
 	c.SetPixelFormat(astiav.PixelFormatYuv420P)
 	c.SetTimeBase(astiav.NewRational(1, media.VideoClockRate))
-	c.SetFramerate(astiav.NewRational(int(cfg.FrameRate*1000+0.5), 1000))
+	c.SetFramerate(astiav.NewRational(int(e.nominal*1000+0.5), 1000))
 	c.SetSampleAspectRatio(astiav.NewRational(f.SAR[0], max(1, f.SAR[1])))
 	c.SetColorSpace(astiav.ColorSpace(f.Color.Matrix))
 	c.SetColorPrimaries(astiav.ColorPrimaries(unspecified(f.Color.Primaries)))
@@ -53,12 +55,12 @@ func NewEncoder(cfg EncoderConfig) (*Encoder, error) {
 	c.SetGopSize(1 << 30) // x264's "infinite": keyframes come by wall time, from the caller
 	c.SetMaxBFrames(0)
 	c.SetThreadCount(max(1, cfg.Threads))
-	e.setRate(cfg.Bitrate)
+	e.SetRate(cfg.Bitrate, e.nominal)
 	opts := astiav.NewDictionary()
 	defer opts.Free()
 	for _, kv := range [][2]string{
 		{"preset", cfg.Preset}, {"tune", "zerolatency"}, {"forced-idr", "1"},
-		{"x264-params", "force-cfr=0:repeat-headers=1:scenecut=0:threads=" + strconv.Itoa(max(1, cfg.Threads))},
+		{"x264-params", "repeat-headers=1:scenecut=0:threads=" + strconv.Itoa(max(1, cfg.Threads))},
 	} {
 		if err := opts.Set(kv[0], kv[1], 0); err != nil {
 			e.Close()
@@ -72,13 +74,12 @@ func NewEncoder(cfg EncoderConfig) (*Encoder, error) {
 	return e, nil
 }
 
-// SetBitrate changes the rate from the next picture on, without a keyframe.
-func (e *Encoder) SetBitrate(bps int) { e.setRate(bps) }
-
-// setRate caps the rate over one second: a keyframe may use what a still scene saves.
-func (e *Encoder) setRate(bps int) {
-	e.ctx.SetBitRate(int64(bps))
-	e.ctx.SetRateControlMaxRate(int64(bps))
+// SetRate makes pictures that come at fps add up to bps, from the next picture on and without a keyframe. The peak is
+// capped over one second, so that a keyframe may use what a still scene saves.
+func (e *Encoder) SetRate(bps int, fps float64) {
+	scaled := int64(float64(bps) * e.nominal / max(fps, 0.1))
+	e.ctx.SetBitRate(scaled)
+	e.ctx.SetRateControlMaxRate(scaled)
 	e.ctx.SetRateControlBufferSize(bps)
 }
 

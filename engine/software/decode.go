@@ -160,11 +160,12 @@ func (d *decoder) picture(av *astiav.Frame, raw ffmpeg.Raw, emit func(*media.Fra
 		}
 	}
 	d.format, d.raw = format, raw
+	pts := av.Pts() // before fill, which may empty av
 	f, err := d.fill(av, ok)
 	if err != nil {
 		return err
 	}
-	f.Meta = d.meta.take(av.Pts())
+	f.Meta = d.meta.take(pts)
 	f.Damaged = raw.Damaged
 	return emit(f)
 }

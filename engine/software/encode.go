@@ -69,8 +69,8 @@ func (e *encoder) receive(emit func(media.Packet) error) error {
 // RequestKeyframe implements engine.Encoder.
 func (e *encoder) RequestKeyframe() { e.keyframe.Store(true) }
 
-// SetBitrate implements engine.Encoder.
-func (e *encoder) SetBitrate(bps int) { e.enc.SetBitrate(bps) }
+// SetRate implements engine.Encoder.
+func (e *encoder) SetRate(bps int, fps float64) { e.enc.SetRate(bps, fps) }
 
 // Describe implements engine.Encoder.
 func (e *encoder) Describe() string { return e.what }

@@ -73,6 +73,9 @@ func TestSessionSketch(t *testing.T) {
 	}
 	t.Logf("%d packets, %d tracks, in use %d", len(out.packets), len(out.tracks), s.InUse())
 	t.Logf("%+v", st.Snapshot())
+	for _, p := range out.packets {
+		t.Log(p.PTS, len(p.Data), p.Arrival)
+	}
 }
 
 type sender struct {

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"rave/config"
+	"rave/egress/rtsp"
+	"rave/engine"
+	"rave/engine/ffmpeg"
+	"rave/engine/software"
+	"rave/engine/stats"
+)
+
+// app is one running server: every package is wired to the others here and nowhere else.
+type app struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	started  time.Time
+	device   *software.Device
+	plan     engine.Plan
+	registry *prometheus.Registry
+	stats    *stats.Stats
+	rtsp     *rtsp.Server
+	streams  []*stream
+}
+
+// options are what the demo does differently.
+type options struct {
+	onReady func(*app) // the servers listen
+}
+
+// shutdownLimit is how long an orderly end may take before the process ends anyway.
+const shutdownLimit = 2 * time.Second
+
+// serve runs until ctx ends. Only what is wrong at the start ends it with an error: a stream's own troubles never do.
+func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt options) error {
+	ffmpeg.SetLogger(log)
+	a := &app{cfg: cfg, log: log, started: time.Now(), registry: prometheus.NewRegistry()}
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.stats = stats.New(a.registry)
+	a.device = software.New(software.Config{Library: cfg.ONNXRuntime.Library, Models: cfg.Models, Log: log})
+	var err error
+	if a.plan, err = engine.ChoosePlan(ctx, a.device); err != nil {
+		return err
+	}
+	if a.rtsp, err = a.listenRTSP(); err != nil {
+		return err
+	}
+	defer a.rtsp.Close() //nolint:errcheck // closing sockets at the end
+	web, err := a.listenHTTP()
+	if err != nil {
+		return err
+	}
+	for _, c := range cfg.Streams {
+		s, err := a.newStream(c)
+		if err != nil {
+			return err
+		}
+		a.streams = append(a.streams, s)
+	}
+	if opt.onReady != nil {
+		opt.onReady(a)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, s := range a.streams {
+		g.Go(func() error { return s.run(ctx) })
+	}
+	g.Go(func() error { return web.Run(ctx) })
+	g.Go(func() error {
+		<-ctx.Done()
+		a.limitShutdown()
+		return errors.Join(a.rtsp.Close(), ctx.Err())
+	})
+	err = g.Wait()
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
+	log.Info("stopped", "after", time.Since(a.started).Round(time.Millisecond))
+	return err
+}
+
+// limitShutdown ends the process if it does not end by itself.
+func (a *app) limitShutdown() {
+	a.log.Info("stopping")
+	time.AfterFunc(shutdownLimit, func() {
+		a.log.Error("the orderly end took too long; ending now", "limit", shutdownLimit)
+		os.Exit(exitFailed)
+	})
+}
+
+func (a *app) listenRTSP() (*rtsp.Server, error) {
+	port := a.cfg.RTSP.RTPPort
+	if !a.cfg.RTSP.UDP {
+		port = -1
+	}
+	srv, err := rtsp.New(rtsp.Config{
+		Listen: a.cfg.RTSP.Listen, UDPPort: port, Users: a.rtspUsers(), Log: a.log, OnDrop: a.dropped,
+	})
+	if err != nil {
+		return nil, a.cfg.Errorf("rtsp.listen", "cannot serve RTSP: %v", err)
+	}
+	return srv, nil
+}
+
+func (a *app) rtspUsers() []rtsp.User {
+	if a.cfg.Open() {
+		return nil
+	}
+	var users []rtsp.User
+	for _, u := range a.cfg.Users {
+		streams := u.Streams
+		for _, s := range streams {
+			if s == config.AllStreams {
+				streams = nil
+				break
+			}
+		}
+		read, publish := false, false
+		for _, p := range u.Permissions {
+			read = read || p == config.PermRead
+			publish = publish || p == config.PermPublish
+		}
+		users = append(users, rtsp.User{
+			Name: u.Name, Password: string(u.Password), PasswordHash: string(u.PasswordHash), Read: read, Publish: publish,
+			Streams: streams,
+		})
+	}
+	return users
+}
+
+// threads is one stream's share of the machine.
+func (a *app) threads() int {
+	total := a.cfg.CPU.Threads
+	if total == 0 {
+		total = runtime.NumCPU()
+	}
+	return max(1, total/max(1, len(a.cfg.Streams)))
+}
+
+// dropped counts what the RTSP server did not deliver to a reader.
+func (a *app) dropped(path, reason string, n int) {
+	for _, s := range a.streams {
+		if path == s.cfg.Name || path == s.cfg.Name+"/original" {
+			s.stats.Dropped("egress", reason, n)
+		}
+	}
+}
+
+// url is where a stream is served, as seen from this machine.
+func (a *app) url(path string) string { return fmt.Sprintf("rtsp://%s/%s", a.rtsp.Addr(), path) }

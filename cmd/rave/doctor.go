@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"rave/engine"
+	"rave/engine/ffmpeg"
+	"rave/engine/model"
+	"rave/engine/software"
+)
+
+func doctorCommand() *cobra.Command {
+	var library string
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what this machine can do per stage, and the fix for what is missing",
+		Args:  args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d := software.New(software.Config{Library: library})
+			caps := d.Probe(cmd.Context())
+			healthy := report(cmd.OutOrStdout(), d, caps)
+			if !healthy {
+				return fmt.Errorf("something is missing; see the lines marked ✗")
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&library, "onnxruntime", os.Getenv("RAVE_ONNXRUNTIME_LIBRARY"), "path of libonnxruntime.so")
+	return cmd
+}
+
+func report(w io.Writer, d *software.Device, caps engine.Caps) bool {
+	healthy := true
+	line := func(what string, err error, good string) {
+		if err != nil {
+			healthy = false
+			fmt.Fprintf(w, "✗ %-10s %v\n", what, err)
+			return
+		}
+		fmt.Fprintf(w, "✓ %-10s %s\n", what, good)
+	}
+	fmt.Fprintf(w, "rave %s on %s/%s, %d CPU cores\n\n", version, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	line("decode", caps.Decode, "software: FFmpeg "+ffmpeg.Version()+", H.264, H.265, MJPEG")
+	line("enhance", caps.Enhance, "software: Lanczos")
+	runtimeVersion, err := d.OpenRuntime()
+	line("", err, "software: ONNX Runtime "+runtimeVersion+" for the models "+fmt.Sprint(model.Names()))
+	line("encode", caps.Encode, "software: libx264")
+	fmt.Fprintf(w, "– %-10s not used: this version has no GPU backend; software serves\n", "GPU")
+	return healthy
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rave/config"
+	"rave/engine"
+	"rave/engine/model"
+)
+
+// reserved are variables that begin with RAVE_ and are no configuration: scripts and tests use them.
+func reserved() []string {
+	return []string{"RAVE_CACHE", "RAVE_PEERS", "RAVE_REQUIRE_PEERS", "RAVE_LIB", "RAVE_BIN"}
+}
+
+func serveCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "serve [-c rave.yaml | rtsp://camera/path]",
+		Short: "Serve enhanced streams",
+		Long: `Serve connects to the cameras of a configuration file, or to the one whose URL is given, enhances their
+pictures and serves each as rtsp://HOST:8554/NAME, and the untouched original as rtsp://HOST:8554/NAME/original.
+Every key of the file can be overridden by the environment, as in RAVE_RTSP_LISTEN=127.0.0.1:9554.
+RUN_FOR=30s in the environment ends it by itself.`,
+		Args: args(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := loadConfig(file, args)
+			if err != nil {
+				return err
+			}
+			ctx, cancel, err := limited(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer cancel()
+			log := newLogger(cfg.Log, os.Stderr)
+			return serve(ctx, cfg, log, options{})
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file (see rave.example.yaml)")
+	return cmd
+}
+
+func loadConfig(file string, args []string) (*config.Config, error) {
+	var (
+		cfg *config.Config
+		err error
+	)
+	switch {
+	case file != "" && len(args) > 0:
+		return nil, usageError{fmt.Errorf("give either a configuration file or a URL, not both")}
+	case len(args) > 0:
+		cfg, err = config.ForURL(args[0], os.Environ(), reserved()...)
+	case file != "":
+		cfg, err = config.Load(file, os.Environ(), reserved()...)
+	default:
+		return nil, usageError{fmt.Errorf("give a configuration file (-c rave.yaml) or the URL of a camera; " +
+			"rave.example.yaml shows every key, and `rave demo` needs neither")}
+	}
+	if err == nil {
+		err = cfg.CheckModels(enhancers())
+	}
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return cfg, nil
+}
+
+// limited ends ctx after RUN_FOR, if that is set.
+func limited(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	text := os.Getenv("RUN_FOR")
+	if text == "" {
+		ctx, cancel := context.WithCancel(ctx)
+		return ctx, cancel, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return nil, nil, usageError{fmt.Errorf("RUN_FOR=%s is not a duration; write 30s or 5m", text)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, d)
+	return ctx, cancel, nil
+}
+
+func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: cfg.Level}
+	if cfg.Format == config.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// enhancers names what quality: may list without a models: entry.
+func enhancers() []string { return append(model.Names(), engine.Lanczos) }

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"rave/config"
+	"rave/egress/rtsp"
+	"rave/engine"
+	"rave/engine/media"
+	"rave/engine/stats"
+	"rave/ingest"
+	ingestrtsp "rave/ingest/rtsp"
+)
+
+// stream is one camera: its source, the session that enhances it, and the two paths that serve it.
+//
+//	source ─┬─ every packet ─────────────────────────→ NAME/original
+//	        ├─ video → session → enhanced video ─┬───→ NAME
+//	        └─ sound ────────────────────────────┘
+type stream struct {
+	app      *app
+	cfg      config.Stream
+	log      *slog.Logger
+	source   media.Source
+	camera   string // its URL without credentials, or "a publisher"
+	original *rtsp.Path
+	enhanced *rtsp.Path
+	stats    *stats.Stream
+
+	// Of the goroutine that runs the source:
+	ctx     context.Context //nolint:containedctx // of run; media.Output has none
+	tracks  []media.Track
+	video   media.Track
+	running *running
+
+	mu    sync.Mutex
+	state ingest.State
+	sound []media.Track // guarded: the session's goroutine reads it
+	seen  time.Time     // the first enhanced packet
+}
+
+// running is a session and how to end it.
+type running struct {
+	session *engine.Session
+	cancel  context.CancelFunc
+	done    chan struct{}
+}
+
+func (a *app) newStream(c config.Stream) (*stream, error) {
+	s := &stream{app: a, cfg: c, log: a.log.With("stream", c.Name), stats: a.stats.Stream(c.Name)}
+	s.original = a.rtsp.Path(c.Name+"/original", rtsp.PathConfig{KeepGOP: true})
+	s.enhanced = a.rtsp.Path(c.Name, rtsp.PathConfig{KeepGOP: true, OnReader: s.requestKeyframe})
+	onDrop := func(reason string, n int) { s.stats.Dropped("ingest", reason, n) }
+	if c.Source.Publish() {
+		p := ingestrtsp.NewPublish(ingestrtsp.PublishConfig{Name: c.Name, Log: a.log, OnDrop: onDrop})
+		a.rtsp.AcceptPublish(c.Name, p)
+		s.source, s.camera = p, "a publisher"
+		s.unavailable("nobody has published to it yet: send to " + a.url(c.Name))
+		return s, nil
+	}
+	p, err := ingestrtsp.NewPull(ingestrtsp.PullConfig{
+		Name: c.Name, URL: c.Source.URL(), Username: c.Username, Password: string(c.Password),
+		Transport: ingestrtsp.Transport(c.Transport), Log: a.log, OnDrop: onDrop,
+	})
+	if err != nil {
+		return nil, a.cfg.Errorf("streams."+c.Name+".source", "%v", err)
+	}
+	s.source, s.camera = p, p.Redacted()
+	s.unavailable("its camera has not answered yet (" + s.camera + ")")
+	return s, nil
+}
+
+func (s *stream) unavailable(reason string) {
+	text := fmt.Sprintf("stream %s is not there: %s", s.cfg.Name, reason)
+	s.original.SetUnavailable(text)
+	s.enhanced.SetUnavailable(text)
+}
+
+// run keeps the source connected until ctx ends.
+func (s *stream) run(ctx context.Context) error {
+	s.ctx = ctx
+	defer s.stopSession()
+	return ingest.Keep(ctx, s.source, ingest.Policy{
+		Name: s.cfg.Name, Min: s.cfg.Reconnect.Min, Max: s.cfg.Reconnect.Max, VideoTimeout: s.cfg.VideoTimeout,
+		OnState: s.onState, Log: s.app.log,
+	}, s)
+}
+
+func (s *stream) onState(st ingest.State) {
+	s.mu.Lock()
+	reconnected := st.Reconnects > s.state.Reconnects
+	s.state = st
+	s.mu.Unlock()
+	s.stats.Online(st.Phase == ingest.Online)
+	if reconnected {
+		s.stats.Reconnected()
+	}
+	if st.Err != nil {
+		s.unavailable(st.Err.Error())
+	}
+}
+
+// Tracks implements media.Output: the source has (re)connected.
+func (s *stream) Tracks(tracks []media.Track) error {
+	i := slices.IndexFunc(tracks, func(t media.Track) bool { return t.Kind == media.Video })
+	if i < 0 {
+		return fmt.Errorf("stream %s: %s sends no video", s.cfg.Name, s.camera)
+	}
+	if err := s.original.Open(tracks); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.sound = slices.DeleteFunc(slices.Clone(tracks), func(t media.Track) bool { return t.Kind == media.Video })
+	s.mu.Unlock()
+	if s.running == nil || !tracks[i].SameFormat(s.video) || !media.SameTracks(tracks, s.tracks) {
+		s.startSession(tracks[i])
+	}
+	s.tracks, s.video = tracks, tracks[i]
+	return nil
+}
+
+// Packet implements media.Output.
+func (s *stream) Packet(p media.Packet) error {
+	if err := s.original.Write(p); err != nil {
+		return err
+	}
+	if p.Track != s.video.ID {
+		return s.enhanced.Write(p)
+	}
+	s.stats.Received(len(p.Data))
+	s.running.session.Send(s.ctx, p)
+	return nil
+}
+
+func (s *stream) startSession(video media.Track) {
+	s.stopSession()
+	c := s.cfg
+	session := engine.New(engine.Config{
+		Stream: c.Name, Track: video, Plan: s.app.plan, Quality: c.Quality, Strict: c.Strict,
+		Output:      engine.OutputRule{Scale: float64(c.Output.Scale), MaxWidth: c.Output.Max.Width, MaxHeight: c.Output.Max.Height},
+		Preset:      c.Encode.Preset,
+		Bitrate:     int(c.Encode.Bitrate),
+		GOP:         c.Encode.GOP,
+		Deinterlace: c.Deinterlace == config.DeinterlaceAuto,
+		Threads:     s.app.threads(),
+		Observer:    s.stats,
+		Log:         s.log,
+	}, enhancedOutput{s})
+	ctx, cancel := context.WithCancel(s.ctx)
+	r := &running{session: session, cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		if err := session.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			s.log.Error("session ended", "err", err)
+		}
+	}()
+	s.mu.Lock()
+	s.running = r
+	s.mu.Unlock()
+}
+
+func (s *stream) stopSession() {
+	if s.running != nil {
+		s.running.cancel()
+		<-s.running.done
+	}
+}
+
+func (s *stream) requestKeyframe() {
+	s.mu.Lock()
+	r := s.running
+	s.mu.Unlock()
+	if r != nil {
+		r.session.RequestKeyframe()
+	}
+}
+
+// enhancedOutput takes the session's packets to the enhanced path.
+type enhancedOutput struct{ s *stream }
+
+// Tracks implements media.Output.
+func (o enhancedOutput) Tracks(video []media.Track) error {
+	o.s.mu.Lock()
+	tracks := slices.Concat(video, o.s.sound)
+	o.s.mu.Unlock()
+	slices.SortFunc(tracks, func(a, b media.Track) int { return a.ID - b.ID })
+	return o.s.enhanced.Open(tracks)
+}
+
+// Packet implements media.Output.
+func (o enhancedOutput) Packet(p media.Packet) error {
+	s := o.s
+	if err := s.enhanced.Write(p); err != nil {
+		return err
+	}
+	s.stats.Delivered(time.Since(p.Arrival))
+	if s.seen.IsZero() {
+		s.mu.Lock()
+		s.seen = time.Now()
+		s.mu.Unlock()
+		s.log.Info("first enhanced frame", "after_start", time.Since(s.app.started).Round(time.Millisecond),
+			"enhancer", p.Enhancer, "url", s.app.url(s.cfg.Name))
+	}
+	return nil
+}
