@@ -1,0 +1,281 @@
+package rtsp
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v4"
+	"github.com/bluenviron/gortsplib/v4/pkg/description"
+	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+)
+
+// A TCP client that stops reading loses whole access units, comes back at a keyframe with contiguous sequence numbers,
+// and nobody else notices.
+func TestSlowReaderSkipsToAKeyframe(t *testing.T) {
+	var wanted, dropped atomic.Int64
+	s := startServer(t, Config{
+		QueueUnits: 8, WriteTimeout: time.Minute,
+		OnDrop: func(path, reason string, n int) {
+			if path != "cam1" || reason != "slow_reader" {
+				t.Errorf("drop on %s: %s", path, reason)
+			}
+			dropped.Add(int64(n))
+		},
+	})
+	p := s.Path("cam1", PathConfig{OnReader: func() { wanted.Add(1) }})
+	mustOpen(t, p, videoTrack())
+	release := make(chan struct{})
+	slow, fast := newPlayer(gortsplib.TransportTCP), newPlayer(gortsplib.TransportTCP)
+	slow.video = make(chan *rtp.Packet, 1<<16)
+	slow.gate = func() { <-release }
+	slow.play(t, pathURL(s, "cam1"))
+	fast.play(t, pathURL(s, "cam1"))
+	mustWrite(t, p, picture(0, 100, true))
+
+	n := 0
+	for wanted.Load() < 3 { // one for each join, one for the reader that fell behind
+		n++
+		mustWrite(t, p, picture(n, 100_000, false))
+		receive(t, fast.units, "picture")
+	}
+	last := n
+	close(release)
+	for range 3 { // the slow one waits for a keyframe
+		n++
+		mustWrite(t, p, picture(n, 1000, false))
+	}
+	key := n + 1
+	mustWrite(t, p, picture(key, 1000, true), picture(key+1, 1000, false))
+	for got := range fast.units {
+		if got == key+1 {
+			break
+		}
+	}
+	checkSkip(t, slow, last, key)
+	if d := int64(p.Stats().Dropped["slow_reader"]); d == 0 || d != dropped.Load() {
+		t.Errorf("%d drops counted, %d told", d, dropped.Load())
+	}
+}
+
+// checkSkip reads pictures up to key+1: contiguous up to some picture before last, then key.
+func checkSkip(t *testing.T, slow *player, last, key int) {
+	t.Helper()
+	prev := -1
+	for prev != key+1 {
+		got := receive(t, slow.units, "picture of the slow reader")
+		if got != prev+1 && got != key {
+			t.Fatalf("picture %d after %d: only the keyframe %d may follow a gap", got, prev, key)
+		}
+		if got == key && prev >= last {
+			t.Errorf("nothing was skipped before %d", key)
+		}
+		prev = got
+	}
+	close(slow.video)
+	first := true
+	var seq uint16
+	for pkt := range slow.video {
+		if !first && pkt.SequenceNumber != seq+1 {
+			t.Fatalf("sequence number %d after %d", pkt.SequenceNumber, seq)
+		}
+		first, seq = false, pkt.SequenceNumber
+	}
+}
+
+// fakeSession is a writer whose queue has room for so many packets.
+type fakeSession struct {
+	room chan struct{}
+	rtp  chan *rtp.Packet
+	rtcp chan *rtcp.SenderReport
+}
+
+func (f *fakeSession) WritePacketRTP(_ *description.Media, p *rtp.Packet) error {
+	select {
+	case <-f.room:
+		f.rtp <- p
+		return nil
+	default:
+		return liberrors.ErrServerWriteQueueFull{}
+	}
+}
+
+func (f *fakeSession) WritePacketRTCP(_ *description.Media, p rtcp.Packet) error {
+	f.rtcp <- p.(*rtcp.SenderReport)
+	return nil
+}
+
+func newFakeReader(t *testing.T, l limits) (*reader, *fakeSession) {
+	t.Helper()
+	f := &fakeSession{room: make(chan struct{}, 1<<16), rtp: make(chan *rtp.Packet, 1<<16), rtcp: make(chan *rtcp.SenderReport, 1<<16)}
+	v, err := newOutTrack(videoTrack())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := newOutTrack(audioTrack())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &generation{tracks: []*outTrack{v, a}}
+	r := g.newReader(f, []*description.Media{v.media, a.media})
+	r.limits, r.wall, r.sent = l, &wallClock{}, &atomic.Uint64{}
+	return r, f
+}
+
+func TestReaderPush(t *testing.T) {
+	video := func(pts int, key bool) *unit {
+		return &unit{track: 0, video: true, keyframe: key, pts: time.Duration(pts), payloads: [][]byte{{byte(pts)}}, bytes: 1}
+	}
+	audio := func(pts int) *unit {
+		return &unit{track: 1, keyframe: true, pts: time.Duration(pts), payloads: [][]byte{{byte(pts)}}, bytes: 1}
+	}
+	type step struct {
+		u       *unit
+		dropped int
+		waits   bool
+	}
+	for _, c := range []struct {
+		name  string
+		steps []step
+		queue []int
+	}{
+		{"waits for a keyframe to start", []step{{video(0, false), 0, false}, {audio(1), 0, false}, {video(2, true), 0, false}, {audio(3), 0, false}}, []int{2, 3}},
+		{"full without keyframe: all goes", []step{{video(0, true), 0, false}, {audio(1), 0, false}, {video(2, false), 0, false}, {video(3, false), 3, true}, {video(4, false), 1, false}, {audio(5), 0, false}}, nil},
+		{"comes back at a keyframe", []step{{video(0, true), 0, false}, {video(1, false), 0, false}, {video(2, false), 0, false}, {video(3, false), 4, true}, {video(4, true), 0, false}, {audio(5), 0, false}}, []int{4, 5}},
+		{"skips to a keyframe that waits", []step{{video(0, true), 0, false}, {video(1, false), 0, false}, {video(2, true), 0, false}, {video(3, false), 2, false}}, []int{2, 3}},
+		{"a keyframe replaces all", []step{{video(0, true), 0, false}, {video(1, false), 0, false}, {audio(2), 0, false}, {video(3, true), 2, false}}, []int{3}},
+		{"sound when full", []step{{video(0, true), 0, false}, {video(1, false), 0, false}, {video(2, false), 0, false}, {audio(3), 3, true}}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, _ := newFakeReader(t, limits{units: 3, bytes: 100})
+			r.wake = make(chan struct{}, 1)
+			for i, s := range c.steps {
+				if dropped, waits := r.push(s.u); dropped != s.dropped || waits != s.waits {
+					t.Errorf("step %d: dropped %d, waits %v; want %d, %v", i, dropped, waits, s.dropped, s.waits)
+				}
+			}
+			if len(r.queue) != len(c.queue) || r.bytes != len(c.queue) {
+				t.Fatalf("%d units, %d bytes in queue; want %d", len(r.queue), r.bytes, len(c.queue))
+			}
+			for i, want := range c.queue {
+				if got := int(r.queue[i].pts); got != want {
+					t.Errorf("queue[%d] is %d, want %d", i, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestReaderBoundsBytes(t *testing.T) {
+	r, _ := newFakeReader(t, limits{units: 100, bytes: 1000})
+	r.wake = make(chan struct{}, 1)
+	big := func(key bool) *unit { return &unit{video: true, keyframe: key, bytes: 1500} }
+	if d, _ := r.push(big(true)); d != 0 || r.bytes != 1500 {
+		t.Errorf("a unit above the limit must pass an empty queue: dropped %d, %d bytes", d, r.bytes)
+	}
+	if d, waits := r.push(big(false)); d != 2 || !waits || r.bytes != 0 {
+		t.Errorf("dropped %d, waits %v, %d bytes", d, waits, r.bytes)
+	}
+}
+
+// Reports come before the first packet, after the first of each track, and agree on the wall clock of a stream time.
+func TestReaderReports(t *testing.T) {
+	r, f := newFakeReader(t, limits{units: 10, bytes: 1 << 20})
+	capture := time.Date(2026, 3, 4, 5, 6, 7, 890_000_000, time.UTC)
+	pkt := picture(25, 10, true)
+	pkt.NTP = capture
+	r.wall.observe(pkt)
+	r.start(nil)
+	defer r.stopAndWait()
+	v, err := r.tracks[0].packetize(0, pkt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := r.tracks[1].packetize(1, sound(50)) // the same stream time, 1 s
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.push(v)
+	for range 2 {
+		sr := receive(t, f.rtcp, "report before the first packet")
+		if got := sr.NTPTime >> 32; got != uint64(capture.Unix()+2208988800) {
+			t.Errorf("NTP seconds %d", got)
+		}
+		if fraction := float64(sr.NTPTime&0xffffffff) / (1 << 32); fraction < 0.8899 || fraction > 0.8901 {
+			t.Errorf("NTP fraction %v, want 0.89 of a second in units of 2^-32 s", fraction)
+		}
+		if want := [2]uint32{v.rtp, a.rtp}; sr.RTPTime != want[0] && sr.RTPTime != want[1] {
+			t.Errorf("RTP time %d, want one of %d", sr.RTPTime, want)
+		}
+	}
+	if len(f.rtp) != 0 {
+		t.Error("a packet came before the report")
+	}
+	f.room <- struct{}{}
+	receive(t, f.rtp, "packet")
+	for range 2 {
+		receive(t, f.rtcp, "report after the first packet")
+	}
+	r.push(a)
+	f.room <- struct{}{}
+	receive(t, f.rtp, "sound")
+	counts := map[uint32]bool{}
+	for range 2 {
+		counts[receive(t, f.rtcp, "report after the first sound").PacketCount] = true
+	}
+	if !counts[1] {
+		t.Errorf("packet counts %v", counts)
+	}
+}
+
+// A session that is gone does not keep its reader.
+func TestReaderStopsWhileItsSessionIsFull(t *testing.T) {
+	r, f := newFakeReader(t, limits{units: 10, bytes: 1 << 20})
+	r.start(nil)
+	u, err := r.tracks[0].packetize(0, picture(0, 10, true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.push(u)
+	receive(t, f.rtcp, "report")
+	r.stopAndWait()
+}
+
+func TestReporterFollowsSlowly(t *testing.T) {
+	zero := time.Unix(1000, 0)
+	w := &wallClock{zero: zero, capture: true}
+	var r reporter
+	if got := r.at(w, 0); !got.Equal(zero) {
+		t.Errorf("first report %v", got)
+	}
+	w.zero = zero.Add(20 * time.Millisecond)
+	if got := r.at(w, 0); !got.Equal(zero.Add(slewStep)) {
+		t.Errorf("after a small change %v", got.Sub(zero))
+	}
+	w.zero = zero.Add(time.Hour)
+	if got := r.at(w, time.Second); !got.Equal(zero.Add(slewStep + time.Second)) {
+		t.Errorf("another clock must not reach a reader: %v", got.Sub(zero))
+	}
+}
+
+func TestPacerBoundsABurst(t *testing.T) {
+	stop := make(chan struct{})
+	p := &pacer{}
+	start := time.Now()
+	const packets = 64 + 800 // 50 ms at 16,000 a second
+	for range packets {
+		if !p.wait(stop) {
+			t.Fatal("stopped")
+		}
+	}
+	if d := time.Since(start); d < 45*time.Millisecond {
+		t.Errorf("%d packets left in %v", packets, d)
+	}
+	close(stop)
+	p.credit = 0
+	if p.wait(stop) && p.credit > 1 {
+		t.Error("waiting was not interrupted")
+	}
+}
