@@ -1,0 +1,112 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/net/netutil"
+)
+
+// Config is what a Server needs. Status is required.
+type Config struct {
+	Listen   string              // TCP address
+	Auth     Auth                // nil: everybody may look
+	Log      *slog.Logger        // nil: silent
+	Gatherer prometheus.Gatherer // nil: no /metrics
+	Status   func() Status       // called for each request, from several goroutines
+}
+
+// Bounds on what visitors can take: connections, bytes and time. A visitor that sends its request slowly is cut off
+// after headerTimeout.
+const (
+	maxConnections = 64
+	maxHeader      = 16 << 10
+	headerTimeout  = 5 * time.Second
+	readTimeout    = 10 * time.Second
+	writeTimeout   = 30 * time.Second
+	idleTimeout    = 30 * time.Second
+	closeTimeout   = time.Second
+)
+
+// Server serves the status. Make one with New.
+type Server struct {
+	cfg      Config
+	gate     *gate
+	page     *template.Template
+	listener net.Listener
+	http     *http.Server
+	stop     func() error // closes once
+	done     chan struct{}
+}
+
+// New opens the port. Visitors are served from Run on. The caller must call Run or Close.
+func New(cfg Config) (*Server, error) {
+	if cfg.Status == nil {
+		return nil, errors.New("http server: no status to show")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	page, err := parsePage()
+	if err != nil {
+		return nil, fmt.Errorf("http server: page: %w", err)
+	}
+	l, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("http server: %w (is the port taken? set http.listen)", err)
+	}
+	s := &Server{cfg: cfg, gate: newGate(cfg.Auth), page: page, done: make(chan struct{})}
+	s.listener = netutil.LimitListener(l, maxConnections)
+	s.http = &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+	}
+	s.stop = sync.OnceValue(s.shutdown)
+	return s, nil
+}
+
+// Addr is the address that the server listens on.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Run serves until ctx is done or Close is called, and returns nil then. It may be called once.
+func (s *Server) Run(ctx context.Context) error {
+	defer close(s.done)
+	ended := context.AfterFunc(ctx, func() { _ = s.stop() })
+	err := s.http.Serve(s.listener)
+	ended()
+	if !errors.Is(err, http.ErrServerClosed) {
+		_ = s.stop()
+		return fmt.Errorf("http server: %w", err)
+	}
+	return s.stop()
+}
+
+// Close ends the server: it lets running requests finish for a second and then cuts every connection.
+func (s *Server) Close() error { return s.stop() }
+
+func (s *Server) shutdown() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.http.Close()
+	}
+	_ = s.listener.Close() // which Run may never have served
+	if err != nil {
+		return fmt.Errorf("close http server: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package web
+
+import "time"
+
+// SchemaVersion changes whenever a field of Status is renamed, removed or means something else. New fields leave it.
+const SchemaVersion = 1
+
+// Status is what a running RAVE tells of itself: the body of /api/v1/status and the content of the page. Texts must be
+// free of credentials; they need no escaping.
+type Status struct {
+	SchemaVersion int        `json:"schema_version"` // filled in by the Server
+	Version       string     `json:"version"`
+	Time          time.Time  `json:"time"` // of this status; filled in by the Server if zero
+	Started       time.Time  `json:"started"`
+	Listeners     []Listener `json:"listeners"`
+	Streams       []Stream   `json:"streams"`
+}
+
+// Listener is a port that RAVE was told to open.
+type Listener struct {
+	Name    string `json:"name"` // "rtsp", "http"
+	Address string `json:"address"`
+	Up      bool   `json:"up"`
+	Reason  string `json:"reason,omitempty"` // why it is not up
+}
+
+// State is what a stream's source is doing.
+type State string
+
+// The states.
+const (
+	StateOnline     State = "online"     // it delivers
+	StateConnecting State = "connecting" // an attempt is under way
+	StateWaiting    State = "waiting"    // between two attempts, or for a publisher
+)
+
+// Stream is the status of one stream. Rates are those of the last seconds, percentiles those of the last frames.
+type Stream struct {
+	Name       string    `json:"name"`
+	Source     string    `json:"source"`            // "publish", or the camera's URL without credentials
+	Publish    bool      `json:"publish"`           // the source is a publisher that connects to us
+	State      State     `json:"state"`             //
+	Reason     string    `json:"reason,omitempty"`  // why it is not online
+	Since      time.Time `json:"since,omitzero"`    // when it came to be online, or ceased to be
+	NextTry    time.Time `json:"next_try,omitzero"` // when waiting: the next attempt
+	Reconnects int64     `json:"reconnects"`        // connections after the first
+
+	Plan        string `json:"plan,omitempty"` // what is done where, with reasons
+	EnhancedURL string `json:"enhanced_url"`
+	OriginalURL string `json:"original_url"`
+
+	Input     Video      `json:"input"`
+	Output    Video      `json:"output"`
+	Enhancer  string     `json:"enhancer,omitempty"` // that made the last picture
+	Enhancers []Enhancer `json:"enhancers"`          // best first
+	Latency   Latency    `json:"latency"`            // from a picture's arrival to readers
+	Stages    []Stage    `json:"stages"`             // in the order of the data path
+	Drops     []Drop     `json:"drops"`
+	Readers   Readers    `json:"readers"`
+}
+
+// Video describes compressed video on its way in or out.
+type Video struct {
+	Codec   string  `json:"codec,omitempty"`
+	Size    string  `json:"size,omitempty"` // "640x360"
+	FPS     float64 `json:"fps"`            // pictures per second
+	Bitrate float64 `json:"bitrate"`        // bits per second
+	Frames  int64   `json:"frames"`         // pictures since start
+}
+
+// Enhancer is one entry of a stream's quality list.
+type Enhancer struct {
+	Name   string  `json:"name"`
+	Share  float64 `json:"share"`            // of the pictures since start, 0 to 1
+	Reason string  `json:"reason,omitempty"` // why it does not serve
+}
+
+// Latency summarises durations in milliseconds.
+type Latency struct {
+	P50 float64 `json:"p50_ms"`
+	P95 float64 `json:"p95_ms"`
+	P99 float64 `json:"p99_ms"`
+}
+
+// Stage is how long pictures waited for a stage, and how long it worked on each.
+type Stage struct {
+	Name string  `json:"name"`
+	Wait Latency `json:"wait"`
+	Work Latency `json:"work"`
+}
+
+// Drop counts packets or pictures given up since start.
+type Drop struct {
+	Stage  string `json:"stage"`
+	Reason string `json:"reason"`
+	Count  int64  `json:"count"`
+}
+
+// Readers counts who is connected.
+type Readers struct {
+	Enhanced int `json:"enhanced"`
+	Original int `json:"original"`
+}
+
+// NewLatency makes a Latency of durations.
+func NewLatency(p50, p95, p99 time.Duration) Latency {
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	return Latency{ms(p50), ms(p95), ms(p99)}
+}
+
+// Dropped returns the sum of the stream's drops.
+func (s Stream) Dropped() int64 {
+	var n int64
+	for _, d := range s.Drops {
+		n += d.Count
+	}
+	return n
+}
