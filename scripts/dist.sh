@@ -26,6 +26,7 @@ licenses=$stage/licenses
 cp "$ffmpeg/COPYRIGHT" "$licenses/ffmpeg"
 cp .build/lib/onnxruntime-LICENSE "$licenses/onnxruntime"
 cp .build/lib/onnxruntime-ThirdPartyNotices.txt "$licenses/onnxruntime-third-party"
+cp /usr/share/common-licenses/{GPL-2,GPL-3,LGPL-2.1} "$licenses/"
 cp "$(go env GOROOT)/LICENSE" "$licenses/go" 2>/dev/null || true
 {
   echo "What $name is made of. License texts are in the files beside this one."
