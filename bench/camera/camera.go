@@ -117,8 +117,10 @@ type sender struct {
 	sent   int64
 }
 
+// Tracks implements media.Output.
 func (s *sender) Tracks([]media.Track) error { return nil }
 
+// Packet implements media.Output.
 func (s *sender) Packet(p media.Packet) error {
 	if s.sent == 0 && s.server.audio != nil {
 		s.server.playing.Go(func() { s.server.playAudio(s.ctx, p.Arrival, p.NTP.Add(-p.PTS)) })

@@ -59,8 +59,8 @@ func start(t *testing.T, cfg Config) (*base.URL, <-chan error) {
 // describe connects to the camera.
 func describe(t *testing.T, u *base.URL, transport gortsplib.Transport) (*gortsplib.Client, *description.Session, error) {
 	t.Helper()
-	c := &gortsplib.Client{Transport: &transport}
-	if err := c.Start(u.Scheme, u.Host); err != nil {
+	c := &gortsplib.Client{Transport: &transport, Scheme: u.Scheme, Host: u.Host}
+	if err := c.Start2(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)

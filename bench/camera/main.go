@@ -28,7 +28,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	if logPath != "" {
 		file, err := os.Create(logPath)
 		if err != nil {
-			fmt.Fprintln(stderr, "camera:", err)
+			_, _ = fmt.Fprintln(stderr, "camera:", err)
 			return 1
 		}
 		defer file.Close()
@@ -38,7 +38,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, ErrDied):
 		return DiedStatus
 	case err != nil && !errors.Is(err, context.Canceled):
-		fmt.Fprintln(stderr, err)
+		_, _ = fmt.Fprintln(stderr, err)
 		return 1
 	}
 	return 0
@@ -63,7 +63,7 @@ func parseFlags(args []string, stderr io.Writer) (cfg Config, log string, err er
 	}
 	if cfg.Clip == "" {
 		err = errors.New("camera: -clip is needed")
-		fmt.Fprintln(stderr, err)
+		_, _ = fmt.Fprintln(stderr, err)
 	}
 	return cfg, log, err
 }

@@ -53,11 +53,11 @@ func listen(cfg Config, track media.Track) (*server, error) {
 		s.audio = &description.Media{Type: description.MediaTypeAudio, Formats: []format.Format{f}}
 		described.Medias = append(described.Medias, s.audio)
 	}
-	if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
+	if s.listener, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Listen); err != nil {
 		return nil, err
 	}
 	if err := s.start(); err != nil {
-		s.listener.Close()
+		_ = s.listener.Close()
 		return nil, err
 	}
 	s.stream = &gortsplib.ServerStream{Server: s.rtsp, Desc: described}

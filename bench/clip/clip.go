@@ -52,7 +52,12 @@ func (p Params) check() error {
 		return fmt.Errorf("%d B-frames: 0 to 16 are possible", p.BFrames)
 	}
 	switch p.Codec {
-	case H264, H265, MJPEG:
+	case MJPEG:
+		if p.Width%8 != 0 || p.Height%8 != 0 { // RFC 2435 section 3.1.5
+			return fmt.Errorf("size %dx%d: JPEG over RTP needs multiples of 8", p.Width, p.Height)
+		}
+		return nil
+	case H264, H265:
 		return nil
 	default:
 		return fmt.Errorf("codec %q: there is h264, h265 and mjpeg", p.Codec)
@@ -103,7 +108,7 @@ func Make(ctx context.Context, ffmpeg, folder string, p Params) (string, error) 
 	if err != nil {
 		return "", fmt.Errorf("make clip: %w", err)
 	}
-	defer os.RemoveAll(unfinished)
+	defer func() { _ = os.RemoveAll(unfinished) }()
 	made := filepath.Join(unfinished, "clip.mp4")
 	if err := p.transcode(ctx, ffmpeg, made); err != nil {
 		return "", fmt.Errorf("make clip: %w", err)

@@ -27,7 +27,7 @@ func TestEveryNumberSurvivesTheEncoder(t *testing.T) {
 		{Codec: H265},
 		{Codec: MJPEG},
 	} {
-		p.Source, p.Width, p.Height, p.FPS, p.Frames = footage, 320, 180, 12, 30
+		p.Source, p.Width, p.Height, p.FPS, p.Frames = footage, 320, 176, 12, 30
 		path, err := Make(t.Context(), ffmpeg, folder, p)
 		if err != nil {
 			t.Errorf("%+v: %v", p, err)

@@ -103,7 +103,7 @@ func (p *Process) Line(ctx context.Context, pattern string) ([]string, error) {
 			if match := expression.FindStringSubmatch(p.Output()); match != nil {
 				return match, nil
 			}
-			return nil, fmt.Errorf("%s ended (%v) without printing %q:\n%s", p.name, p.err, pattern, tail(p.Output()))
+			return nil, fmt.Errorf("%s ended (exit status %d) without printing %q:\n%s", p.name, p.ExitCode(), pattern, tail(p.Output()))
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%s: waiting for %q: %w; it printed:\n%s", p.name, pattern, ctx.Err(), tail(p.Output()))
 		}
