@@ -53,7 +53,7 @@ lint: setup ## formatting, vet, import rules, linters
 
 .PHONY: fmt
 fmt: ## format Go code
-	@git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 -r gofmt -l -w
+	@find . -name '*.go' -not -path './.*' -exec gofmt -l -w {} +
 
 .PHONY: bench
 bench: setup ## benchmarks

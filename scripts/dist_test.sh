@@ -14,10 +14,10 @@ command -v debootstrap >/dev/null || die "debootstrap is missing: apt-get instal
 (cd .build/dist && sha256sum --quiet -c SHA256SUMS)
 
 base() { # a tarball of the suite's minimal system
-  local suite=$1 tarball=$rave_cache/debian-$1.tar uri=${RAVE_DEBIAN_URI:-} root
+  local suite=$1 tarball=$rave_cache/debian-$1.tar uri=${DEBIAN_URI:-} root
   [ ! -e "$tarball" ] || { echo "$tarball"; return; }
   # shellcheck disable=SC2016 # apt expands it
-  [ -n "$uri" ] || uri=$(apt-get indextargets --format '$(SITE)' | grep -m 1 '/debian/*$') || die "set RAVE_DEBIAN_URI to a Debian archive"
+  [ -n "$uri" ] || uri=$(apt-get indextargets --format '$(SITE)' | grep -m 1 '/debian/*$') || die "set DEBIAN_URI to a Debian archive"
   say "making a minimal Debian $suite" >&2
   root=$(mktemp -d); chmod 755 "$root"
   debootstrap --variant=minbase "$suite" "$root" "$uri" >"$root.log" 2>&1 || { tail "$root.log" >&2; die "debootstrap failed"; }

@@ -6,7 +6,7 @@
 #        scripts/ffmpeg.sh --update   asks Debian for a newer 7.1.x first
 #
 # Source: Debian trixie's signed source package, by a private apt configuration that leaves the machine's own alone.
-#   RAVE_DEBIAN_URI  archive to use (default: the one that this machine's apt uses)
+#   DEBIAN_URI  archive to use (default: the one that this machine's apt uses)
 #   RAVE_CACHE       cache folder (default: $XDG_CACHE_HOME/rave or ~/.cache/rave)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -57,10 +57,10 @@ private_apt() {
 }
 
 open_apt() {
-  local root=$1 uri=${RAVE_DEBIAN_URI:-}
+  local root=$1 uri=${DEBIAN_URI:-}
   # shellcheck disable=SC2016 # apt expands it
   [ -n "$uri" ] || uri=$(apt-get indextargets --format '$(SITE)' 2>/dev/null | grep -m 1 '/debian/*$' || true)
-  [ -n "$uri" ] || die "no Debian archive among this machine's apt sources; set RAVE_DEBIAN_URI to one"
+  [ -n "$uri" ] || die "no Debian archive among this machine's apt sources; set DEBIAN_URI to one"
   [ -r "$keyring" ] || die "$keyring is missing: install the package debian-archive-keyring"
   mkdir -p "$root/sources" "$root/lists/partial" "$root/cache/archives/partial"
   printf 'Types: deb deb-src\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' "$uri" "$suite" "$keyring" >"$root/sources/debian.sources"

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 . .build/env.sh
 
-targets=$(git ls-files --cached --others --exclude-standard '*_test.go' | xargs -r grep -oE '^func Fuzz[A-Za-z0-9_]*' /dev/null 2>/dev/null | sort -u || true)
+targets=$(grep -roE --include='*_test.go' --exclude-dir='.*' '^func Fuzz[A-Za-z0-9_]*' . | sort || true)
 [ -n "$targets" ] || { say "no fuzz targets"; exit 0; }
 while IFS=: read -r file target; do
   target=${target#func }

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 . .build/env.sh
 
 say "formatting"
-unformatted=$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 -r ls 2>/dev/null | xargs -r gofmt -l)
+unformatted=$(find . -name '*.go' -not -path './.*' -exec gofmt -l {} +) || die "gofmt cannot read the code"
 [ -z "$unformatted" ] || die "run make fmt; gofmt would change: $unformatted"
 
 say "cgo and unsafe stay behind their fence"
