@@ -196,14 +196,14 @@ func beginsH264(p []byte) bool {
 }
 
 func beginsH265(p []byte) bool {
-	if len(p) < 4 {
+	if len(p) < 2 {
 		return false
 	}
 	switch p[0] >> 1 & 0x3f {
 	case 48: // aggregation packet
 		return len(p) > 5 && beginsNAL(media.H265, p[4:])
 	case 49: // fragmentation unit
-		return p[2]&0x80 != 0 && beginsNAL(media.H265, []byte{p[2] & 0x3f << 1, p[1], p[3]})
+		return len(p) > 3 && p[2]&0x80 != 0 && beginsNAL(media.H265, []byte{p[2] & 0x3f << 1, p[1], p[3]})
 	default:
 		return beginsNAL(media.H265, p)
 	}

@@ -24,11 +24,12 @@ type input struct {
 // what was offered, and wraps ingest.ErrPermanent.
 func choose(desc *description.Session, onDrop func(string, int)) (inputs []*input, ignored []string, err error) {
 	hasVideo := false
-	var offered []string
+	var videos, all []string
 	for _, m := range desc.Medias {
 		in, reason := chooseFormat(m, onDrop)
+		all = append(all, mediaName(m))
 		if m.Type == description.MediaTypeVideo {
-			offered = append(offered, mediaName(m))
+			videos = append(videos, mediaName(m))
 		}
 		switch {
 		case in == nil:
@@ -44,11 +45,11 @@ func choose(desc *description.Session, onDrop func(string, int)) (inputs []*inpu
 	switch {
 	case hasVideo:
 		return inputs, ignored, nil
-	case len(offered) == 0:
-		return nil, nil, fmt.Errorf("no video is offered (only %s): choose a path with video: %w", orNothing(ignored), ingest.ErrPermanent)
+	case len(videos) == 0:
+		return nil, nil, fmt.Errorf("no video is offered (only %s): choose a path with video: %w", orNothing(all), ingest.ErrPermanent)
 	default:
 		return nil, nil, fmt.Errorf("video is offered as %s only: set the codec to H.264, H.265 or MJPEG: %w",
-			strings.Join(offered, ", "), ingest.ErrPermanent)
+			strings.Join(videos, ", "), ingest.ErrPermanent)
 	}
 }
 

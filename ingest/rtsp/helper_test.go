@@ -1,0 +1,356 @@
+package rtsp
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v4"
+	"github.com/bluenviron/gortsplib/v4/pkg/auth"
+	"github.com/bluenviron/gortsplib/v4/pkg/base"
+	"github.com/bluenviron/gortsplib/v4/pkg/description"
+	"github.com/bluenviron/gortsplib/v4/pkg/format"
+	"github.com/bluenviron/gortsplib/v4/pkg/format/rtph264"
+	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
+	"github.com/pion/rtp"
+	"go.uber.org/goleak"
+
+	"rave/engine/media"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const waitLimit = 10 * time.Second
+
+// Parameter sets of a 1920×1080 stream, from gortsplib's tests.
+var (
+	testSPS = []byte{
+		0x67, 0x42, 0xc0, 0x28, 0xd9, 0x00, 0x78, 0x02, 0x27, 0xe5, 0x84, 0x00, 0x00, 0x03, 0x00, 0x04, 0x00, 0x00, 0x03,
+		0x00, 0xf0, 0x3c, 0x60, 0xc9, 0x20,
+	}
+	testPPS = []byte{0x68, 0xcb, 0x83, 0xcb, 0x20}
+)
+
+func h264Format() *format.H264 {
+	return &format.H264{PayloadTyp: 96, SPS: testSPS, PPS: testPPS, PacketizationMode: 1}
+}
+
+func opusFormat() *format.Opus { return &format.Opus{PayloadTyp: 97, ChannelCount: 2} }
+
+func session(formats ...format.Format) *description.Session {
+	desc := &description.Session{}
+	for _, f := range formats {
+		m := &description.Media{Type: description.MediaTypeVideo, Formats: []format.Format{f}}
+		switch f.(type) {
+		case *format.Opus, *format.G711, *format.MPEG4Audio:
+			m.Type = description.MediaTypeAudio
+		case *format.Generic:
+			m.Type = description.MediaTypeApplication
+		}
+		desc.Medias = append(desc.Medias, m)
+	}
+	return desc
+}
+
+// camera is a gortsplib server with one stream on every path.
+type camera struct {
+	server *gortsplib.Server
+	stream *gortsplib.ServerStream
+	addr   string
+
+	user, password string
+	status         base.StatusCode // if set: the answer to DESCRIBE
+	noUDP          bool            // refuse UDP in SETUP
+	transports     chan gortsplib.Transport
+	requests       chan base.Method
+	once           sync.Once
+}
+
+// cameraOptions are set before it starts.
+type cameraOptions func(*camera)
+
+func startCamera(t *testing.T, desc *description.Session, opts ...cameraOptions) *camera {
+	t.Helper()
+	c := &camera{transports: make(chan gortsplib.Transport, 64), requests: make(chan base.Method, 1024)}
+	c.server = &gortsplib.Server{
+		Handler: c, RTSPAddress: "127.0.0.1:0", DisableRTCPSenderReports: true,
+		Listen: func(network, address string) (net.Listener, error) {
+			ln, err := net.Listen(network, address)
+			if err == nil {
+				c.addr = ln.Addr().String()
+			}
+			return ln, err
+		},
+	}
+	port := freeUDPPair(t)
+	c.server.UDPRTPAddress, c.server.UDPRTCPAddress = fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", port+1)
+	for _, o := range opts {
+		o(c)
+	}
+	if err := c.server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.server.Close)
+	c.stream = &gortsplib.ServerStream{Server: c.server, Desc: desc}
+	if err := c.stream.Initialize(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.hangUp)
+	return c
+}
+
+// hangUp disconnects everybody; later connections are refused.
+func (c *camera) hangUp() { c.once.Do(c.stream.Close) }
+
+func freeUDPPair(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		a, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := a.LocalAddr().(*net.UDPAddr).Port &^ 1
+		_ = a.Close()
+		b, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		c, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port+1))
+		_ = b.Close()
+		if err != nil {
+			continue
+		}
+		_ = c.Close()
+		return port
+	}
+	t.Fatal("no free UDP ports")
+	return 0
+}
+
+func (c *camera) allowed(conn *gortsplib.ServerConn, req *base.Request) bool {
+	if h := req.Header["Authorization"]; len(h) == 1 && strings.Contains(c.password, ":") && strings.HasPrefix(h[0], "Basic ") {
+		// gortsplib takes no colon in a basic password
+		return h[0] == "Basic "+base64.StdEncoding.EncodeToString([]byte(c.user+":"+c.password))
+	}
+	return c.user == "" || conn.VerifyCredentials(req, c.user, c.password)
+}
+
+func (c *camera) OnRequest(_ *gortsplib.ServerConn, req *base.Request) {
+	select {
+	case c.requests <- req.Method:
+	default:
+	}
+}
+
+func (c *camera) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.Response, *gortsplib.ServerStream, error) {
+	if !c.allowed(ctx.Conn, ctx.Request) {
+		return &base.Response{StatusCode: base.StatusUnauthorized}, nil, liberrors.ErrServerAuth{}
+	}
+	if c.status != 0 {
+		return &base.Response{StatusCode: c.status}, nil, nil
+	}
+	return &base.Response{StatusCode: base.StatusOK}, c.stream, nil
+}
+
+func (c *camera) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Response, *gortsplib.ServerStream, error) {
+	if !c.allowed(ctx.Conn, ctx.Request) {
+		return &base.Response{StatusCode: base.StatusUnauthorized}, nil, liberrors.ErrServerAuth{}
+	}
+	if c.noUDP && ctx.Transport == gortsplib.TransportUDP {
+		return &base.Response{StatusCode: base.StatusUnsupportedTransport}, nil, nil
+	}
+	return &base.Response{StatusCode: base.StatusOK}, c.stream, nil
+}
+
+func (c *camera) OnPlay(ctx *gortsplib.ServerHandlerOnPlayCtx) (*base.Response, error) {
+	c.transports <- *ctx.Session.SetuppedTransport()
+	return &base.Response{StatusCode: base.StatusOK}, nil
+}
+
+func (c *camera) OnStreamWriteError(*gortsplib.ServerHandlerOnStreamWriteErrorCtx) {}
+func (c *camera) OnDecodeError(*gortsplib.ServerHandlerOnDecodeErrorCtx)           {}
+
+func basicOnly(c *camera) { c.server.AuthMethods = []auth.VerifyMethod{auth.VerifyMethodBasic} }
+func digestOnly(c *camera) {
+	c.server.AuthMethods = []auth.VerifyMethod{auth.VerifyMethodDigestMD5}
+}
+
+func login(user, password string) cameraOptions {
+	return func(c *camera) { c.user, c.password = user, password }
+}
+
+// send writes access unit n (numbered as in picture) at 25 frames/s.
+func (c *camera) send(t *testing.T, enc *rtph264.Encoder, n int, au [][]byte) {
+	t.Helper()
+	pkts, err := enc.Encode(au)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pkt := range pkts {
+		pkt.Timestamp = uint32(n * 3600)
+		if err := c.stream.WritePacketRTP(c.stream.Desc.Medias[0], pkt); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (c *camera) sendAudio(t *testing.T, n int) {
+	t.Helper()
+	err := c.stream.WritePacketRTP(c.stream.Desc.Medias[1], &rtp.Packet{
+		Header:  rtp.Header{Version: 2, PayloadType: 97, SequenceNumber: uint16(n), Timestamp: uint32(n * 960), Marker: n == 0},
+		Payload: []byte{0xfc, byte(n)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func h264Encoder(t *testing.T) *rtph264.Encoder {
+	t.Helper()
+	e := &rtph264.Encoder{PayloadType: 96, PacketizationMode: 1}
+	if err := e.Init(); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func idr(n, size int) []byte {
+	return append([]byte{0x65, 0x88, byte(n), 0x80}, bytes.Repeat([]byte{0xab}, size)...)
+}
+func inter(n, size int) []byte {
+	return append([]byte{0x41, 0x9a, byte(n), 0x80}, bytes.Repeat([]byte{0xcd}, size)...)
+}
+
+// collector is an Output that passes everything on.
+type collector struct {
+	tracks  chan []media.Track
+	packets chan media.Packet
+	err     error // returned by Packet, if set
+}
+
+func newCollector() *collector {
+	return &collector{tracks: make(chan []media.Track, 64), packets: make(chan media.Packet, 4096)}
+}
+
+func (c *collector) Tracks(tracks []media.Track) error { c.tracks <- tracks; return nil }
+func (c *collector) Packet(p media.Packet) error {
+	if c.err != nil {
+		return c.err
+	}
+	c.packets <- p
+	return nil
+}
+
+// start runs a source; stop cancels it and returns what Run returned.
+func start(t *testing.T, src media.Source, out media.Output) (stop func() error, ended <-chan error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	result := make(chan error, 1)
+	go func() {
+		err := src.Run(ctx, out)
+		result <- err
+		done <- err
+	}()
+	var once sync.Once
+	var got error
+	stop = func() error {
+		once.Do(func() {
+			begin := time.Now()
+			cancel()
+			select {
+			case got = <-done:
+			case <-time.After(waitLimit):
+				t.Error("Run did not return")
+			}
+			if d := time.Since(begin); d > 2*time.Second {
+				t.Errorf("Run took %v to return", d)
+			}
+		})
+		return got
+	}
+	t.Cleanup(func() { _ = stop() })
+	return stop, result
+}
+
+func receive[T any](t *testing.T, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(waitLimit):
+		t.Fatalf("no %s within %v", what, waitLimit)
+		panic("unreachable")
+	}
+}
+
+// nalsOf splits Annex B with 4-byte start codes.
+func nalsOf(t *testing.T, data []byte) [][]byte {
+	t.Helper()
+	if !bytes.HasPrefix(data, []byte{0, 0, 0, 1}) {
+		t.Fatalf("no start code: % x", data[:min(len(data), 8)])
+	}
+	return bytes.Split(data[4:], []byte{0, 0, 0, 1})
+}
+
+func types(t *testing.T, data []byte) string {
+	t.Helper()
+	var s []string
+	for _, n := range nalsOf(t, data) {
+		s = append(s, fmt.Sprint(n[0]&0x1f))
+	}
+	return strings.Join(s, " ")
+}
+
+// drops counts what a source reports.
+type drops struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (d *drops) add(reason string, n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.n == nil {
+		d.n = map[string]int{}
+	}
+	d.n[reason] += n
+}
+
+func (d *drops) get(reason string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.n[reason]
+}
+
+// logBuffer collects log output.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *logBuffer) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+var errOutput = errors.New("the output is broken")

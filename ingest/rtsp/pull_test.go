@@ -1,0 +1,290 @@
+package rtsp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v4"
+	"github.com/bluenviron/gortsplib/v4/pkg/base"
+	"github.com/bluenviron/gortsplib/v4/pkg/format"
+
+	"rave/engine/media"
+	"rave/ingest"
+)
+
+func newPull(t *testing.T, cfg PullConfig) *Pull {
+	t.Helper()
+	if cfg.Name == "" {
+		cfg.Name = "cam1"
+	}
+	p, err := NewPull(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// playing waits until the reader is active: gortsplib does not say, so the camera sends until something comes.
+func playing(t *testing.T, c *camera, out *collector) {
+	t.Helper()
+	enc := h264Encoder(t)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(waitLimit)
+	for n := 0; ; n++ {
+		c.send(t, enc, n, [][]byte{idr(n, 10)})
+		select {
+		case <-out.packets:
+			return
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("nothing arrives")
+		}
+	}
+}
+
+func TestPullTransports(t *testing.T) {
+	udp, tcp := gortsplib.TransportUDP, gortsplib.TransportTCP
+	for _, c := range []struct {
+		name      string
+		transport Transport
+		noUDP     bool
+		want      gortsplib.Transport
+	}{
+		{"auto", "", false, udp},
+		{"udp", UDP, false, udp},
+		{"tcp", TCP, false, tcp},
+		{"auto, camera refuses UDP", Auto, true, tcp},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cam := startCamera(t, session(h264Format(), opusFormat()), func(cam *camera) { cam.noUDP = c.noUDP })
+			p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: c.transport})
+			out := newCollector()
+			start(t, p, out)
+			if got := receive(t, cam.transports, "PLAY"); got != c.want {
+				t.Errorf("transport %v, want %v", got, c.want)
+			}
+			tracks := receive(t, out.tracks, "tracks")
+			if len(tracks) != 2 || tracks[0].Width != 1920 || tracks[0].Height != 1080 || len(tracks[0].ParameterSets) != 2 {
+				t.Errorf("tracks %+v", tracks)
+			}
+			if a := tracks[1]; a.ID != 1 || a.Codec != "opus" || a.ClockRate != 48000 || a.RTP.RTPMap != "opus/48000/2" || a.RTP.PayloadType != 97 {
+				t.Errorf("audio track %+v", a)
+			}
+			playing(t, cam, out)
+			cam.sendAudio(t, 0)
+			for {
+				if got := receive(t, out.packets, "sound"); got.Track == 1 {
+					if string(got.Data) != "\xfc\x00" || !got.Marker || !got.Discontinuity || !got.Keyframe {
+						t.Errorf("sound %+v", got)
+					}
+					break
+				}
+			}
+		})
+	}
+}
+
+// Nothing arrives over UDP: the camera sends only once somebody reads over TCP.
+func TestPullFallsBackToTCPAndRemembers(t *testing.T) {
+	cam := startCamera(t, session(h264Format()))
+	var logs logBuffer
+	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Log: logs.logger()})
+	out := newCollector()
+	stop, _ := start(t, p, out)
+	if got := receive(t, cam.transports, "PLAY"); got != gortsplib.TransportUDP {
+		t.Fatalf("first transport %v", got)
+	}
+	receive(t, out.tracks, "tracks")
+	if got := receive(t, cam.transports, "second PLAY"); got != gortsplib.TransportTCP {
+		t.Fatalf("second transport %v", got)
+	}
+	receive(t, out.tracks, "tracks again, which arms the watchdog anew")
+	playing(t, cam, out)
+	if err := stop(); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	start(t, p, newCollector())
+	if got := receive(t, cam.transports, "PLAY of the next connection"); got != gortsplib.TransportTCP {
+		t.Errorf("next connection over %v", got)
+	}
+	if n := strings.Count(logs.String(), "using TCP"); n != 1 {
+		t.Errorf("said %d times that it uses TCP", n)
+	}
+}
+
+func TestPullPrependsParameterSetsOfTheDescription(t *testing.T) {
+	cam := startCamera(t, session(h264Format()))
+	var d drops
+	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: TCP, OnDrop: d.add})
+	out := newCollector()
+	start(t, p, out)
+	receive(t, cam.transports, "PLAY")
+	playing(t, cam, out)
+	enc := h264Encoder(t)
+	cam.send(t, enc, 1000, [][]byte{{9, 0xf0}, idr(1, 5000)})
+	cam.send(t, enc, 1001, [][]byte{{9, 0xf0}, inter(2, 10)})
+	for {
+		pkt := receive(t, out.packets, "picture")
+		if len(pkt.Data) < 5000 {
+			continue
+		}
+		if got := types(t, pkt.Data); got != "7 8 5" || !pkt.Keyframe {
+			t.Errorf("keyframe has NAL units %s", got)
+		}
+		break
+	}
+	if pkt := receive(t, out.packets, "picture"); types(t, pkt.Data) != "1" || pkt.Keyframe || pkt.Discontinuity {
+		t.Errorf("second picture %s, %+v", types(t, pkt.Data), pkt)
+	}
+}
+
+var hardPasswords = []string{"simple", "p@ss", "a#b!c%d", "100%", "x?y=z", "co:lon", "sp ace", "ünï", "%41", "a/b", `q"uote`}
+
+func TestPullCredentials(t *testing.T) {
+	for _, password := range hardPasswords {
+		for name, method := range map[string]cameraOptions{"digest": digestOnly, "basic": basicOnly} {
+			for form, cfg := range map[string]PullConfig{
+				"fields":  {URL: "rtsp://%s/live", Username: "admin", Password: password},
+				"encoded": {URL: "rtsp://" + strings.ReplaceAll(url.UserPassword("admin", password).String(), "%", "%%") + "@%s/live"},
+				"raw":     {URL: "rtsp://admin:" + strings.ReplaceAll(password, "%", "%%") + "@%s/live"},
+			} {
+				if form == "raw" && (password == "a/b" || password == "%41") {
+					continue // ambiguous: must be encoded
+				}
+				t.Run(name+" "+form+" "+password, func(t *testing.T) {
+					cam := startCamera(t, session(h264Format()), method, login("admin", password))
+					cfg := cfg
+					cfg.URL, cfg.Transport = fmt.Sprintf(cfg.URL, cam.addr), TCP
+					start(t, newPull(t, cfg), newCollector())
+					receive(t, cam.transports, "PLAY")
+				})
+			}
+		}
+	}
+}
+
+func TestPullErrorsSayTheFix(t *testing.T) {
+	refused, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := refused.Addr().String()
+	_ = refused.Close()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, in the kernel, and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = silent.Close() })
+	vp9 := &format.VP9{PayloadTyp: 96}
+	for _, c := range []struct {
+		name      string
+		addr      string
+		cam       []cameraOptions
+		format    format.Format
+		want      []string
+		permanent bool
+	}{
+		{name: "no login", cam: []cameraOptions{login("u", "right")}, want: []string{"401", "check username and password of stream cam1"}, permanent: true},
+		{name: "no path", cam: []cameraOptions{func(c *camera) { c.status = base.StatusNotFound }}, want: []string{"404", "check the path"}},
+		{name: "codec", format: vp9, want: []string{"video VP9", "H.264, H.265 or MJPEG"}, permanent: true},
+		{name: "no video", format: opusFormat(), want: []string{"no video is offered", "audio Opus"}, permanent: true},
+		{name: "refused", addr: closed, want: []string{"connection refused", closed}},
+		{name: "silent", addr: silent.Addr().String(), want: []string{"can this machine reach"}},
+		{name: "unknown host", addr: "camera.invalid:554", want: []string{"check the host name"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.addr == "" {
+				f := c.format
+				if f == nil {
+					f = h264Format()
+				}
+				c.addr = startCamera(t, session(f), c.cam...).addr
+			}
+			p := newPull(t, PullConfig{URL: "rtsp://viewer:s3cr3t-pw@" + c.addr + "/live", ReadTimeout: 300 * time.Millisecond})
+			_, ended := start(t, p, newCollector())
+			err := receive(t, ended, "error")
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, w := range append(c.want, "stream cam1", "rtsp://"+c.addr+"/live") {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("%q lacks %q", err, w)
+				}
+			}
+			if strings.Contains(err.Error(), "s3cr3t") || strings.Contains(err.Error(), "viewer") {
+				t.Errorf("%q shows credentials", err)
+			}
+			if got := errors.Is(err, ingest.ErrPermanent); got != c.permanent {
+				t.Errorf("permanent: %v", got)
+			}
+		})
+	}
+}
+
+func TestPullIgnoresOtherMedias(t *testing.T) {
+	second := h264Format()
+	second.PayloadTyp = 98
+	meta := &format.Generic{PayloadTyp: 107, RTPMa: "vnd.onvif.metadata/90000"}
+	if err := meta.Init(); err != nil {
+		t.Fatal(err)
+	}
+	cam := startCamera(t, session(h264Format(), opusFormat(), second, meta))
+	var logs logBuffer
+	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: TCP, Log: logs.logger()})
+	for range 2 {
+		out := newCollector()
+		stop, _ := start(t, p, out)
+		if tracks := receive(t, out.tracks, "tracks"); len(tracks) != 2 {
+			t.Errorf("tracks %+v", tracks)
+		}
+		_ = stop()
+	}
+	text := logs.String()
+	if strings.Count(text, "ignored") != 1 || !strings.Contains(text, "vnd.onvif.metadata") || !strings.Contains(text, "a second video") {
+		t.Errorf("log: %s", text)
+	}
+}
+
+func TestPullReturnsTheOutputsError(t *testing.T) {
+	cam := startCamera(t, session(h264Format()))
+	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: TCP})
+	out := newCollector()
+	out.err = errOutput
+	_, ended := start(t, p, out)
+	receive(t, out.tracks, "tracks")
+	enc := h264Encoder(t)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		cam.send(t, enc, n, [][]byte{idr(n, 10)})
+		select {
+		case err := <-ended:
+			if !errors.Is(err, errOutput) {
+				t.Errorf("got %v", err)
+			}
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func TestPullEndsWhenTheCameraHangsUp(t *testing.T) {
+	cam := startCamera(t, session(h264Format()))
+	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: TCP})
+	out := newCollector()
+	_, ended := start(t, p, out)
+	playing(t, cam, out)
+	cam.hangUp()
+	if err := receive(t, ended, "end"); err == nil || !strings.Contains(err.Error(), "stream cam1") {
+		t.Errorf("got %v", err)
+	}
+}
+
+var _ media.Output = (*collector)(nil)
