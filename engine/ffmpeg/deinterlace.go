@@ -74,10 +74,15 @@ func (d *Deinterlacer) Drain() error { return d.src.AddFrame(nil, astiav.NewBuff
 // Receive fills av with the next progressive picture, its time kept.
 func (d *Deinterlacer) Receive(av *astiav.Frame) error {
 	err := d.sink.GetFrame(av, astiav.NewBuffersinkFlags())
-	if errors.Is(err, astiav.ErrEagain) {
+	switch {
+	case errors.Is(err, astiav.ErrEagain):
 		return ErrAgain
+	case err != nil:
+		return err
 	}
-	return err
+	// bwdif halves the time base, to have room for the times of single fields.
+	av.SetPts(astiav.RescaleQ(av.Pts(), d.sink.TimeBase(), astiav.NewRational(1, media.VideoClockRate)))
+	return nil
 }
 
 // Close frees the filter.
