@@ -22,7 +22,7 @@ var pageJS []byte
 func parsePage() (*template.Template, error) {
 	return template.New("page").Funcs(template.FuncMap{
 		"ms": formatMS, "bitrate": formatBitrate, "fps": formatFPS, "percent": formatPercent, "count": formatCount,
-		"span": formatSpan, "state": describe, "video": formatVideo,
+		"span": formatSpan, "state": describe, "codec": codecName,
 		// points is a share as the width of a bar that is 100 wide.
 		"points": func(share float64) string { return fmt.Sprintf("%.1f", 100*min(max(share, 0), 1)) },
 	}).Parse(pageHTML)
@@ -52,15 +52,19 @@ func describe(s Stream, now time.Time) string {
 	if !s.Since.IsZero() {
 		span = " for " + formatSpan(s.Since, now)
 	}
+	doing := ""
+	if s.State == StateConnecting {
+		doing = ", connecting"
+	}
 	switch {
 	case s.State == StateOnline:
 		return "live" + span
 	case s.Publish:
 		return "waiting for a publisher" + span
-	case s.NextTry.After(now):
-		return "away" + span + ", next attempt in " + formatSpan(now, s.NextTry)
+	case s.Input.Frames == 0:
+		return "not seen yet" + doing
 	default:
-		return "away" + span + ", connecting"
+		return "away" + span + doing
 	}
 }
 
@@ -81,15 +85,6 @@ func formatSpan(from, to time.Time) string {
 	}
 	if len(parts) == 0 {
 		return "0 s"
-	}
-	return strings.Join(parts, " ")
-}
-
-func formatVideo(v Video) string {
-	parts := []string{v.Size, codecName(v.Codec)}
-	parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" })
-	if len(parts) == 0 {
-		return "unknown"
 	}
 	return strings.Join(parts, " ")
 }
@@ -124,11 +119,11 @@ func formatFPS(fps float64) string { return fmt.Sprintf("%.1f", fps) }
 func formatBitrate(bits float64) string {
 	switch {
 	case bits >= 1e6:
-		return fmt.Sprintf("%.1f Mb/s", bits/1e6)
+		return fmt.Sprintf("%.1f\u00a0Mb/s", bits/1e6)
 	case bits >= 1e3:
-		return fmt.Sprintf("%.0f kb/s", bits/1e3)
+		return fmt.Sprintf("%.0f\u00a0kb/s", bits/1e3)
 	default:
-		return fmt.Sprintf("%.0f b/s", bits)
+		return fmt.Sprintf("%.0f\u00a0b/s", bits)
 	}
 }
 

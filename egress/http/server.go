@@ -44,7 +44,6 @@ type Server struct {
 	listener net.Listener
 	http     *http.Server
 	stop     func() error // closes once
-	done     chan struct{}
 }
 
 // New opens the port. Visitors are served from Run on. The caller must call Run or Close.
@@ -63,7 +62,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("http server: %w (is the port taken? set http.listen)", err)
 	}
-	s := &Server{cfg: cfg, gate: newGate(cfg.Auth), page: page, done: make(chan struct{})}
+	s := &Server{cfg: cfg, gate: newGate(cfg.Auth), page: page}
 	s.listener = netutil.LimitListener(l, maxConnections)
 	s.http = &http.Server{
 		Handler:           s.handler(),
@@ -83,7 +82,6 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // Run serves until ctx is done or Close is called, and returns nil then. It may be called once.
 func (s *Server) Run(ctx context.Context) error {
-	defer close(s.done)
 	ended := context.AfterFunc(ctx, func() { _ = s.stop() })
 	err := s.http.Serve(s.listener)
 	ended()

@@ -1,0 +1,359 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// sample returns the status that testdata/sample shows.
+func sample(t *testing.T) Status {
+	t.Helper()
+	data, err := os.ReadFile("testdata/status.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	var s Status
+	if err := dec.Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// users maps "name:password" to permissions.
+type users struct {
+	list  map[string][]string
+	asked atomic.Int32
+}
+
+func (u *users) Check(user, password, permission string) bool {
+	u.asked.Add(1)
+	return slices.Contains(u.list[user+":"+password], permission)
+}
+
+func newServer(t *testing.T, cfg Config) *Server {
+	t.Helper()
+	cfg.Listen = "127.0.0.1:0"
+	if cfg.Status == nil {
+		s := sample(t)
+		cfg.Status = func() Status { return s }
+	}
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.gate.delay = time.Millisecond
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// get sends a request; login is "name:password" or empty.
+func get(s *Server, method, path, login string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, nil)
+	if name, password, ok := strings.Cut(login, ":"); ok {
+		r.SetBasicAuth(name, password)
+	}
+	w := httptest.NewRecorder()
+	s.http.Handler.ServeHTTP(w, r)
+	return w
+}
+
+func TestPageShowsEverything(t *testing.T) {
+	w := get(newServer(t, Config{}), "GET", "/", "")
+	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Fatalf("%d %s\n%s", w.Code, w.Header(), w.Body)
+	}
+	text := strings.Join(strings.Fields(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(w.Body.String(), " ")), " ")
+	for _, want := range []string{
+		"RAVE 0.1.0", "Up for 2 h 18 min", "rtsp on 127.0.0.1:8554",
+		"front_door live for 2 h 18 min",
+		"In 640x360 H.264, 25.0&nbsp;fps, 812 kb/s", "Out 1280x720 H.264, 24.9&nbsp;fps, 2.5 Mb/s",
+		"Latency 31 ms p95 53, p99 71 ms", "Readers 3 and 1 of the original", "Dropped 56 of 208 177 pictures",
+		"Enhanced rtsp://127.0.0.1:8554/front_door Original rtsp://127.0.0.1:8554/front_door/original",
+		"Source rtsp://192.0.2.10:554/stream1", "no GPU: libcuda.so.1 not found",
+		"enhance 0.2 6.1 22 30", "live-x2 now &gt; 99.9 % lanczos &lt; 0.1 %", "enhance behind: oldest dropped 56",
+		"garage away for 2 min 5 s connect: dial tcp 192.0.2.11:554: no route to host (next attempt in 9 s)",
+		"too slow for this picture", "Reconnects 4",
+		"studio waiting for a publisher", "yard not seen yet, connecting",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}
+
+func TestPageWithoutStreams(t *testing.T) {
+	down := Status{Listeners: []Listener{{Name: "rtsp", Address: ":8554", Reason: "in use"}}}
+	w := get(newServer(t, Config{Status: func() Status { return down }}), "GET", "/", "")
+	for _, want := range []string{"No streams.", "rtsp on :8554 is down: in use"} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%q is missing:\n%s", want, w.Body)
+		}
+	}
+}
+
+// TestEscaping puts markup into every text of the status.
+func TestEscaping(t *testing.T) {
+	const evil = `"'><script>alert(1)</script><b onclick=x>&`
+	st := Status{Version: evil, Listeners: []Listener{{Name: evil, Address: evil, Reason: evil}, {evil, evil, true, evil}}}
+	for _, state := range []State{StateOnline, StateConnecting, StateWaiting, State(evil)} {
+		st.Streams = append(st.Streams, Stream{
+			Name: evil, Source: evil, State: state, Reason: evil, Plan: evil, EnhancedURL: evil, OriginalURL: evil,
+			Input: Video{Codec: evil, Size: evil, Frames: 1}, Output: Video{Codec: evil, Size: evil}, Enhancer: evil,
+			Enhancers: []Enhancer{{evil, .5, evil}}, Stages: []Stage{{Name: evil}}, Drops: []Drop{{evil, evil, 1}},
+		})
+	}
+	s := newServer(t, Config{Status: func() Status { return st }})
+	for _, path := range []string{"/", "/api/v1/status", "/readyz"} {
+		body := get(s, "GET", path, "").Body.String()
+		if !strings.Contains(body, "alert(1)") {
+			t.Errorf("%s does not show the text", path)
+		}
+		for _, bad := range []string{"<script>", "<b onclick"} {
+			if strings.Contains(body, bad) {
+				t.Errorf("%s holds %s", path, bad)
+			}
+		}
+	}
+}
+
+func TestPageLoadsNothingFromElsewhere(t *testing.T) {
+	s := newServer(t, Config{})
+	body := get(s, "GET", "/", "").Body.String()
+	for _, m := range regexp.MustCompile(`(?:href|src)="([^"]*)"`).FindAllStringSubmatch(body, -1) {
+		if m[1] == "data:," {
+			continue
+		}
+		if strings.Contains(m[1], ":") || strings.HasPrefix(m[1], "/") {
+			t.Errorf("%s does not stay below this page", m[1])
+		} else if w := get(s, "GET", "/"+m[1], ""); w.Code != http.StatusOK && m[1] != "metrics" {
+			t.Errorf("%s answers %d", m[1], w.Code)
+		}
+	}
+	if regexp.MustCompile(`style=|<style|<script>|\son[a-z]+=`).MatchString(body) {
+		t.Error("the page holds inline style or script, which its policy forbids")
+	}
+}
+
+func TestJSON(t *testing.T) {
+	w := get(newServer(t, Config{}), "GET", "/api/v1/status", "")
+	var got Status
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.SchemaVersion != SchemaVersion || len(got.Streams) != 4 || got.Streams[0].Latency.P95 != 52.7 {
+		t.Errorf("got %+v", got)
+	}
+	w = get(newServer(t, Config{Status: func() Status { return Status{Streams: make([]Stream, 1)} }}), "GET", "/api/v1/status", "")
+	if body := w.Body.String(); strings.Contains(body, "null") || !strings.Contains(body, `"drops": []`) {
+		t.Errorf("an empty list is null:\n%s", body)
+	}
+	if got := NewLatency(31400*time.Microsecond, time.Second, 0); got != (Latency{31.4, 1000, 0}) {
+		t.Errorf("NewLatency: %+v", got)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	frames := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rave_frames_total", Help: "h"}, []string{"stream"})
+	reg.MustRegister(frames)
+	frames.WithLabelValues(`a"b`).Add(3)
+	w := get(newServer(t, Config{Gatherer: reg}), "GET", "/metrics", "")
+	if !strings.Contains(w.Body.String(), `rave_frames_total{stream="a\"b"} 3`) {
+		t.Errorf("%d\n%s", w.Code, w.Body)
+	}
+	if w := get(newServer(t, Config{}), "GET", "/metrics", ""); w.Code != http.StatusNotFound {
+		t.Errorf("metrics without a registry: %d", w.Code)
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	up, down := []Listener{{Name: "rtsp", Up: true}}, []Listener{{Name: "rtsp", Up: true}, {Name: "http"}}
+	seen := Stream{Name: "a", State: StateWaiting, Output: Video{Frames: 1}}
+	unseen := Stream{Name: "b", State: StateConnecting, Reason: "no route"}
+	publish := Stream{Name: "c", State: StateWaiting, Publish: true}
+	for _, c := range []struct {
+		name   string
+		status Status
+		reason string
+	}{
+		{"no streams", Status{Listeners: up}, ""},
+		{"a listener is down", Status{Listeners: down, Streams: []Stream{seen}}, "the http listener is not up"},
+		{"nothing seen yet", Status{Listeners: up, Streams: []Stream{unseen, publish}},
+			"none of 2 streams has given an enhanced picture yet"},
+		{"one seen, though away now", Status{Listeners: up, Streams: []Stream{unseen, seen}}, ""},
+		{"publishers only", Status{Listeners: up, Streams: []Stream{publish}}, ""},
+	} {
+		w := get(newServer(t, Config{Status: func() Status { return c.status }}), "GET", "/readyz", "")
+		var got Readiness
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		ready, code := c.reason == "", http.StatusServiceUnavailable
+		if ready {
+			code = http.StatusOK
+		}
+		if w.Code != code || got.Ready != ready || strings.Join(got.Reasons, ";") != c.reason {
+			t.Errorf("%s: %d %+v; want %d %q", c.name, w.Code, got, code, c.reason)
+		}
+		if len(got.Streams) != len(c.status.Streams) {
+			t.Errorf("%s: %d streams are told", c.name, len(got.Streams))
+		}
+	}
+	got := Status{Streams: []Stream{seen, unseen, publish}}.Ready().States
+	if want := map[State]int{StateWaiting: 2, StateConnecting: 1}; !maps.Equal(got, want) {
+		t.Errorf("states %v, want %v", got, want)
+	}
+}
+
+func TestMethods(t *testing.T) {
+	s := newServer(t, Config{Gatherer: prometheus.NewRegistry()})
+	for _, path := range []string{"/", "/api/v1/status", "/metrics", "/healthz", "/readyz"} {
+		for _, method := range []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "X"} {
+			if w := get(s, method, path, ""); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" {
+				t.Errorf("%s %s: %d, Allow %q", method, path, w.Code, w.Header().Get("Allow"))
+			}
+		}
+		if w := get(s, "HEAD", path, ""); w.Code != http.StatusOK {
+			t.Errorf("HEAD %s: %d", path, w.Code)
+		}
+	}
+	for _, path := range []string{"/page.html", "/api", "/../etc/passwd", "/status.json", "/debug/pprof/"} {
+		if w := get(s, "GET", path, ""); w.Code == http.StatusOK {
+			t.Errorf("%s answers 200", path)
+		}
+	}
+}
+
+func TestSecurityHeaders(t *testing.T) {
+	s := newServer(t, Config{Auth: &users{}})
+	for _, path := range []string{"/", "/api/v1/status", "/healthz", "/none"} {
+		h := get(s, "GET", path, "").Header()
+		for name, want := range map[string]string{
+			"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+			"Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+		} {
+			if !strings.Contains(h.Get(name), want) {
+				t.Errorf("%s: %s is %q", path, name, h.Get(name))
+			}
+		}
+	}
+}
+
+func TestAuth(t *testing.T) {
+	u := &users{list: map[string][]string{"viewer:a:b": {"status"}, "reader:pw": {"read"}}}
+	s := newServer(t, Config{Auth: u, Gatherer: prometheus.NewRegistry()})
+	private := []string{"/", "/page.css", "/page.js", "/api/v1/status", "/metrics"}
+	for _, c := range []struct {
+		login string
+		code  int
+	}{
+		{"", 401}, {"viewer:wrong", 401}, {"viewer:", 401}, {"nobody:a:b", 401}, {"reader:pw", 401}, {":", 401}, {"viewer:a:b", 200},
+	} {
+		for _, path := range private {
+			w := get(s, "GET", path, c.login)
+			if w.Code != c.code {
+				t.Errorf("%s as %q: %d, want %d", path, c.login, w.Code, c.code)
+			}
+			if c.code == 401 && (w.Header().Get("WWW-Authenticate") == "" || strings.Contains(w.Body.String(), "front_door")) {
+				t.Errorf("%s as %q: %v %s", path, c.login, w.Header(), w.Body)
+			}
+		}
+		ready := get(s, "GET", "/readyz", c.login)
+		if told := strings.Contains(ready.Body.String(), "front_door"); told != (c.code == 200) || ready.Code != 200 {
+			t.Errorf("/readyz as %q: %d, names told: %v", c.login, ready.Code, told)
+		}
+		for _, secret := range []string{"192.0.2", "127.0.0.1", "Camera"} {
+			if c.code == 401 && strings.Contains(ready.Body.String(), secret) {
+				t.Errorf("/readyz tells a stranger %s", secret)
+			}
+		}
+		if w := get(s, "GET", "/healthz", c.login); w.Code != 200 || w.Body.String() != "ok\n" {
+			t.Errorf("/healthz as %q: %d %s", c.login, w.Code, w.Body)
+		}
+	}
+	asked := u.asked.Load()
+	for range 10 {
+		get(s, "GET", "/", "viewer:a:b")
+	}
+	if n := u.asked.Load(); n != asked {
+		t.Errorf("a visitor who was let in is checked again %d times", n-asked)
+	}
+	get(s, "GET", "/", "viewer:wrong")
+	if u.asked.Load() != asked+1 {
+		t.Error("a wrong password is not checked")
+	}
+}
+
+func TestGateForgets(t *testing.T) {
+	u := &users{list: map[string][]string{"a:b": {"status"}}}
+	g := newGate(u)
+	id := g.id("a", "b")
+	for i := range 3 * mostKnown {
+		g.remember([32]byte{byte(i), byte(i >> 8)})
+	}
+	if len(g.known) > mostKnown {
+		t.Errorf("%d visitors are remembered", len(g.known))
+	}
+	g.known[id] = time.Now().Add(-time.Second)
+	if g.knows(id) {
+		t.Error("a visitor is remembered for ever")
+	}
+	if g.id("a", "b") != id || g.id("ab", "") == g.id("a", "b") || newGate(u).id("a", "b") == id {
+		t.Error("identities are wrong")
+	}
+}
+
+func TestFormats(t *testing.T) {
+	now := time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct{ got, want string }{
+		{formatSpan(now, now), "0 s"}, {formatSpan(now, now.Add(-time.Hour)), "0 s"},
+		{formatSpan(now, now.Add(61*time.Second)), "1 min 1 s"}, {formatSpan(now, now.Add(time.Hour)), "1 h"},
+		{formatSpan(now, now.Add(49*time.Hour+time.Second)), "2 d 1 h"}, {formatSpan(now, now.Add(time.Hour+time.Second)), "1 h"},
+		{formatBitrate(0), "0\u00a0b/s"}, {formatBitrate(812345), "812\u00a0kb/s"}, {formatBitrate(4.15e6), "4.2\u00a0Mb/s"},
+		{formatMS(0), "–"}, {formatMS(3.14), "3.1"}, {formatMS(314.1), "314"},
+		{formatPercent(0), "0 %"}, {formatPercent(1), "100 %"}, {formatPercent(.9999), "> 99.9 %"}, {formatPercent(.125), "12.5 %"},
+		{formatCount(0), "0"}, {formatCount(1234567), "1\u202f234\u202f567"}, {formatCount(-123), "-123"}, {formatCount(123456), "123\u202f456"},
+		{codecName("h265") + codecName("mjpeg") + codecName("av1"), "H.265MJPEGav1"},
+		{describe(Stream{State: StateOnline, Publish: true}, now), "live"},
+		{describe(Stream{State: StateWaiting, Input: Video{Frames: 1}, Since: now.Add(-5 * time.Second)}, now), "away for 5 s"},
+		{describe(Stream{State: StateConnecting, Input: Video{Frames: 1}}, now), "away, connecting"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	if _, err := New(Config{Listen: "127.0.0.1:0"}); err == nil {
+		t.Error("no status is accepted")
+	}
+	s := newServer(t, Config{})
+	_, err := New(Config{Listen: s.Addr().String(), Status: s.cfg.Status, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err == nil || !strings.Contains(err.Error(), "http.listen") {
+		t.Errorf("a port that is taken: %v", err)
+	}
+}
