@@ -14,11 +14,12 @@ type report struct {
 	reason string    // of the last failure, without digits: ports and times differ from one attempt to the next
 	said   time.Time // when it was last logged
 	count  int       // failures since then
-	total  int       // failures since the source was last online
+	down   int       // failures since the source was last online,
+	told   bool      // one of which was logged
 }
 
 func (r *report) failed(err error, pause time.Duration) {
-	r.total++
+	r.down++
 	r.count++
 	reason := strings.Map(func(c rune) rune {
 		if c >= '0' && c <= '9' {
@@ -34,15 +35,16 @@ func (r *report) failed(err error, pause time.Duration) {
 		args = append(args, "failures", r.count)
 	}
 	r.log.Warn("no stream", args...)
-	r.reason, r.said, r.count = reason, time.Now(), 0
+	r.reason, r.said, r.count, r.told = reason, time.Now(), 0, true
 }
 
-// recovered ends a series of failures.
+// recovered ends a series of failures. The reason is kept: a source that comes and goes must not fill the log.
 func (r *report) recovered(attempts int) {
-	if r.total > 0 {
-		r.log.Info("stream is back", "attempts", attempts)
-	} else {
+	switch {
+	case r.down == 0:
 		r.log.Info("stream is online")
+	case r.told:
+		r.log.Info("stream is back", "attempts", attempts)
 	}
-	*r = report{log: r.log}
+	r.down, r.told = 0, false
 }

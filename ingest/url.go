@@ -33,8 +33,9 @@ func SplitURL(raw string) (u *url.URL, username, password string, err error) {
 	} else if hasQuery {
 		path = "?" + query + path
 	}
-	// RFC 6874 zones: net/url wants the percent sign of [fe80::1%eth0] escaped.
-	host = strings.ReplaceAll(strings.ReplaceAll(host, "%25", "%"), "%", "%25")
+	if strings.HasPrefix(host, "[") && !strings.Contains(host, "%25") {
+		host = strings.Replace(host, "%", "%25", 1) // RFC 6874: net/url wants that of the zone in [fe80::1%eth0]
+	}
 	u, perr := url.Parse(scheme + "://" + host + strings.ReplaceAll(path, "#", "%23"))
 	switch {
 	case perr != nil && strings.Contains(path, "@"), perr != nil && strings.Contains(authority, ":"):
@@ -43,6 +44,8 @@ func SplitURL(raw string) (u *url.URL, username, password string, err error) {
 		return nil, "", "", urlError("is malformed: check the host and the escapes in the path")
 	case u.Hostname() == "":
 		return nil, "", "", urlError("names no host")
+	case strings.ContainsFunc(u.Host, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return nil, "", "", urlError("has a host name with characters that host names do not have")
 	}
 	return u, username, password, nil
 }
