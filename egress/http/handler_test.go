@@ -301,6 +301,11 @@ func TestAuth(t *testing.T) {
 	if n := u.asked.Load(); n != asked {
 		t.Errorf("a visitor who was let in is checked again %d times", n-asked)
 	}
+	s.gate.turn <- struct{}{} // somebody else is being checked
+	if w := get(s, "GET", "/", "viewer:a:b"); w.Code != http.StatusOK {
+		t.Errorf("a visitor who was let in: %d", w.Code)
+	}
+	<-s.gate.turn
 	get(s, "GET", "/", "viewer:wrong")
 	if u.asked.Load() != asked+1 {
 		t.Error("a wrong password is not checked")

@@ -3,10 +3,12 @@ package web
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -73,9 +75,9 @@ func TestEndsWithSlowVisitors(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		s, ran := start(ctx, t, Config{Status: hangs})
-		dial(t, s) // says nothing
-		fmt.Fprintf(dial(t, s), "GET / HTTP/1.1\r\nHost: ")
-		fmt.Fprintf(dial(t, s), "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		silent, slow, waiting := dial(t, s), dial(t, s), dial(t, s)
+		fmt.Fprintf(slow, "GET / HTTP/1.1\r\nHost: ")
+		fmt.Fprintf(waiting, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		<-entered
 		began := time.Now()
 		if end == "context" {
@@ -85,6 +87,12 @@ func TestEndsWithSlowVisitors(t *testing.T) {
 		}
 		ended(t, ran, 2*time.Second)
 		t.Logf("%s: ended after %v", end, time.Since(began))
+		for i, c := range []net.Conn{silent, slow, waiting} {
+			_ = c.SetReadDeadline(time.Now().Add(time.Second))
+			if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%s: connection %d is still open", end, i)
+			}
+		}
 		if err := s.Close(); err != nil {
 			t.Errorf("second Close: %v", err)
 		}
