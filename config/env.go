@@ -17,7 +17,7 @@ const envPrefix = "RAVE_"
 // Kubernetes sets it for a service called rave.
 func foreign(name string, reserved []string) bool {
 	switch name {
-	case "RAVE_CACHE", "RAVE_PEERS", "RAVE_REQUIRE_PEERS", "RAVE_LIB", "RAVE_PORT":
+	case "RAVE_CACHE", "RAVE_PEERS", "RAVE_REQUIRE_PEERS", "RAVE_LIB", "RAVE_BIN", "RAVE_PORT":
 		return true
 	}
 	return strings.HasPrefix(name, "RAVE_SERVICE_") || strings.HasPrefix(name, "RAVE_PORT_") ||
