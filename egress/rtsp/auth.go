@@ -3,6 +3,7 @@ package rtsp
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"path"
@@ -11,7 +12,6 @@ import (
 	"github.com/bluenviron/gortsplib/v4"
 	"github.com/bluenviron/gortsplib/v4/pkg/auth"
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
-	"github.com/bluenviron/gortsplib/v4/pkg/headers"
 	"golang.org/x/crypto/bcrypt"
 )
 
@@ -50,10 +50,11 @@ var (
 type authenticator struct {
 	users   []User
 	methods []auth.VerifyMethod
+	digest  bool // all passwords are in clear
 }
 
 func newAuthenticator(users []User) (*authenticator, error) {
-	a := &authenticator{users: users, methods: []auth.VerifyMethod{auth.VerifyMethodDigestMD5, auth.VerifyMethodBasic}}
+	a := &authenticator{users: users, digest: true, methods: []auth.VerifyMethod{auth.VerifyMethodDigestMD5, auth.VerifyMethodBasic}}
 	for i, u := range users {
 		switch {
 		case u.Name == "":
@@ -65,7 +66,7 @@ func newAuthenticator(users []User) (*authenticator, error) {
 			if _, err := bcrypt.Cost([]byte(u.PasswordHash)); err != nil {
 				return nil, fmt.Errorf("user %s: the password hash is not bcrypt: %w", u.Name, err)
 			}
-			a.methods = []auth.VerifyMethod{auth.VerifyMethodBasic}
+			a.digest, a.methods = false, []auth.VerifyMethod{auth.VerifyMethodBasic}
 		}
 		for _, pattern := range u.Streams {
 			if _, err := path.Match(pattern, ""); err != nil {
@@ -97,30 +98,47 @@ func (a *authenticator) authorize(c *gortsplib.ServerConn, req *base.Request, na
 
 // identify finds the user whose credentials a request carries.
 func (a *authenticator) identify(c *gortsplib.ServerConn, req *base.Request) *User {
+	name, password, basic := basicCredentials(req)
 	for i := range a.users {
 		u := &a.users[i]
-		if u.PasswordHash == "" && c.VerifyCredentials(req, u.Name, u.Password) || u.PasswordHash != "" && u.matchesHash(c, req) {
+		switch {
+		case basic && u.Name == name && u.matches(c, password):
+			return u
+		// This also draws the nonce that the request for credentials will carry.
+		case a.digest && c.VerifyCredentials(req, u.Name, u.Password):
 			return u
 		}
 	}
 	return nil
 }
 
-// proven is kept with a connection: the digest of the Authorization header's content that bcrypt has accepted, so that
-// later requests are cheap. gortsplib handles one request of a connection at a time.
+// basicCredentials reads an Authorization header (RFC 7617). gortsplib's own reader takes no colon in a password.
+func basicCredentials(req *base.Request) (name, password string, ok bool) {
+	h := req.Header["Authorization"]
+	if len(h) != 1 {
+		return "", "", false
+	}
+	scheme, value, _ := strings.Cut(h[0], " ")
+	decoded, err := base64.StdEncoding.DecodeString(strings.TrimSpace(value))
+	if err != nil || !strings.EqualFold(scheme, "basic") {
+		return "", "", false
+	}
+	return strings.Cut(string(decoded), ":")
+}
+
+// proven is kept with a connection: the digest of credentials that bcrypt has accepted, so that later requests are
+// cheap. gortsplib handles one request of a connection at a time.
 type proven [sha256.Size]byte
 
-func (u *User) matchesHash(c *gortsplib.ServerConn, req *base.Request) bool {
-	var h headers.Authorization
-	if err := h.Unmarshal(req.Header["Authorization"]); err != nil || h.Method != headers.AuthMethodBasic || h.Username != u.Name {
-		return false
+func (u *User) matches(c *gortsplib.ServerConn, password string) bool {
+	if u.PasswordHash == "" {
+		return subtle.ConstantTimeCompare([]byte(u.Password), []byte(password)) == 1
 	}
-	// bcrypt looks at 72 bytes at most; Go refuses to hash more, so a longer password never matches.
-	digest := proven(sha256.Sum256([]byte(u.Name + "\x00" + u.PasswordHash + "\x00" + h.BasicPass)))
+	digest := proven(sha256.Sum256([]byte(u.PasswordHash + "\x00" + password)))
 	if known, ok := c.UserData().(proven); ok && subtle.ConstantTimeCompare(known[:], digest[:]) == 1 {
 		return true
 	}
-	if bcrypt.CompareHashAndPassword([]byte(u.PasswordHash), []byte(h.BasicPass)) != nil {
+	if bcrypt.CompareHashAndPassword([]byte(u.PasswordHash), []byte(password)) != nil {
 		return false
 	}
 	c.SetUserData(digest)

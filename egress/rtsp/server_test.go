@@ -1,0 +1,168 @@
+package rtsp
+
+import (
+	"context"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v4"
+
+	"rave/engine/media"
+)
+
+// garbage is what a port scanner, a confused client or an attacker sends.
+var garbage = []string{
+	"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+	"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+	"DESCRIBE rtsp://x/cam1 RTSP/1.0\r\n\r\n",
+	"DESCRIBE rtsp://x/cam1 RTSP/1.0\r\nCSeq: 1\r\nAuthorization: Basic !!!!\r\n\r\n",
+	"DESCRIBE rtsp://x/%zz RTSP/1.0\r\nCSeq: 1\r\n\r\n",
+	"DESCRIBE * RTSP/1.0\r\nCSeq: 1\r\n\r\n",
+	"SETUP rtsp://x/cam1/trackID=99 RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n",
+	"SETUP rtsp://x/cam1/trackID=0 RTSP/1.0\r\nCSeq: 1\r\nTransport: nonsense\r\n\r\n",
+	"SETUP rtsp://x/trackID=0 RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n",
+	"PLAY rtsp://x/cam1 RTSP/1.0\r\nCSeq: 1\r\nSession: 00000000\r\n\r\n",
+	"PLAY rtsp://x/cam1 RTSP/1.0\r\nCSeq: 1\r\n\r\n",
+	"RECORD rtsp://x/cam1 RTSP/1.0\r\nCSeq: 1\r\nSession: x\r\n\r\n",
+	"ANNOUNCE rtsp://x/pub RTSP/1.0\r\nCSeq: 1\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nhello",
+	"ANNOUNCE rtsp://x/pub RTSP/1.0\r\nCSeq: 1\r\nContent-Type: application/sdp\r\nContent-Length: 99999999999\r\n\r\n",
+	"$\x00\xff\xff",
+	"$\x00\x00\x04\x80\x60\x00\x00",
+	strings.Repeat("A", 1<<16),
+	"OPTIONS rtsp://x/ RTSP/1.0\r\nCSeq: " + strings.Repeat("1", 1<<14) + "\r\n\r\n",
+	"\x00", "",
+}
+
+func TestGarbageLeavesOthersAlone(t *testing.T) {
+	s := startServer(t, Config{})
+	p := s.Path("cam1", PathConfig{KeepGOP: true})
+	s.AcceptPublish("pub", newPublisher())
+	mustOpen(t, p, videoTrack())
+	mustWrite(t, p, picture(0, 10, true))
+	pl := newPlayer(gortsplib.TransportTCP)
+	pl.play(t, pathURL(s, "cam1"))
+	receive(t, pl.units, "picture")
+	for i, g := range garbage {
+		c, err := net.Dial("tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, g); err != nil {
+			t.Logf("message %d: %v", i, err) // the server may hang up on it
+		}
+		if err := c.(*net.TCPConn).CloseWrite(); err == nil {
+			_ = c.SetReadDeadline(time.Now().Add(waitLimit))
+			if _, err := io.Copy(io.Discard, c); err != nil && strings.Contains(err.Error(), "timeout") {
+				t.Errorf("message %d: the server keeps the connection", i)
+			}
+		}
+		_ = c.Close()
+		mustWrite(t, p, picture(i+1, 10, false))
+		if got := receive(t, pl.units, "picture"); got != i+1 {
+			t.Fatalf("message %d: picture %d, want %d", i, got, i+1)
+		}
+	}
+}
+
+func TestServerPorts(t *testing.T) {
+	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	port := taken.LocalAddr().(*net.UDPAddr).Port &^ 1
+	if _, err := New(Config{Listen: "127.0.0.1:0", UDPPort: port}); err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("a UDP port that is set must be that one: %v", err)
+	}
+	a, b := startServer(t, Config{}), startServer(t, Config{}) // the second finds other UDP ports
+	if a.gs.UDPRTPAddress == b.gs.UDPRTPAddress {
+		t.Errorf("both use %s", a.gs.UDPRTPAddress)
+	}
+	if _, err := New(Config{Listen: a.Addr()}); err == nil || !strings.Contains(err.Error(), a.Addr()) {
+		t.Errorf("a taken port: %v", err)
+	}
+	if _, err := New(Config{Listen: "nonsense"}); err == nil {
+		t.Error("nonsense was listened on")
+	}
+}
+
+func TestServerWithoutUDP(t *testing.T) {
+	s := startServer(t, Config{UDPPort: -1})
+	mustOpen(t, s.Path("cam1", PathConfig{}), videoTrack())
+	err := newPlayer(gortsplib.TransportUDP).tryPlay(pathURL(s, "cam1"))
+	checkStatus(t, "UDP", err, "461")
+	p := newPlayer(gortsplib.TransportTCP)
+	p.play(t, pathURL(s, "cam1"))
+}
+
+func TestCloseIsQuickWithBusyReaders(t *testing.T) {
+	s, err := New(Config{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := s.Path("cam1", PathConfig{})
+	mustOpen(t, path, videoTrack())
+	stuck := newPlayer(gortsplib.TransportTCP)
+	release := make(chan struct{})
+	stuck.gate = func() { <-release }
+	stuck.play(t, pathURL(s, "cam1"))
+	for n := range 100 {
+		mustWrite(t, path, picture(n, 100_000, n == 0))
+	}
+	done := make(chan struct{}, 2)
+	start := time.Now()
+	for range 2 {
+		go func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			done <- struct{}{}
+		}()
+	}
+	receive(t, done, "Close")
+	receive(t, done, "second Close")
+	if d := time.Since(start); d > 2*time.Second {
+		t.Errorf("closing took %v", d)
+	}
+	close(release)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := path.Write(picture(0, 1, true)); err == nil {
+		t.Error("a closed path took a packet")
+	}
+}
+
+// Opening, writing, joining and closing from everywhere at once, for the race detector.
+func TestConcurrentUse(t *testing.T) {
+	s := startServer(t, Config{QueueUnits: 4})
+	p := s.Path("cam1", PathConfig{KeepGOP: true, OnReader: func() {}})
+	mustOpen(t, p, videoTrack(), audioTrack())
+	ctx, cancel := context.WithCancel(t.Context())
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		for n := 0; ctx.Err() == nil; n++ {
+			if n%50 == 49 {
+				_ = p.Close()
+			}
+			if n%25 == 24 {
+				_ = p.Open([]media.Track{videoTrack(), audioTrack()})
+			}
+			_ = p.Write(picture(n, 3000, n%5 == 0))
+			_ = p.Write(sound(n))
+		}
+	}()
+	for range 20 {
+		pl := newPlayer(gortsplib.TransportTCP)
+		if err := pl.tryPlay(pathURL(s, "cam1")); err == nil {
+			s.Stats()
+			pl.c.Close()
+		}
+	}
+	cancel()
+	receive(t, written, "end of writing")
+}
