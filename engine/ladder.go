@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -34,6 +35,7 @@ type ladder struct {
 	rungs  []rung
 	prefer string // serve with this one while it is open; empty: the best
 	wake   chan struct{}
+	idle   chan struct{} // closed while the loader has nothing to open; replaced when it has
 
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -53,7 +55,7 @@ func newLadder(ctx context.Context, names []string, open func(context.Context, s
 	onLoad func(string, error),
 ) *ladder {
 	ctx, cancel := context.WithCancel(ctx)
-	l := &ladder{open: open, log: log, onLoad: onLoad, wake: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
+	l := &ladder{open: open, log: log, onLoad: onLoad, wake: make(chan struct{}, 1), idle: make(chan struct{}), cancel: cancel, done: make(chan struct{})}
 	for _, n := range names {
 		l.rungs = append(l.rungs, rung{name: n})
 	}
@@ -69,6 +71,7 @@ func (l *ladder) run(ctx context.Context) {
 	defer close(l.done)
 	for ctx.Err() == nil {
 		i, wait := l.next(time.Now())
+		l.setIdle(i < 0)
 		if i >= 0 {
 			l.load(ctx, i)
 			continue
@@ -83,6 +86,48 @@ func (l *ladder) run(ctx context.Context) {
 		case <-retry:
 		}
 	}
+}
+
+func (l *ladder) setIdle(idle bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.idle:
+		if !idle {
+			l.idle = make(chan struct{})
+		}
+	default:
+		if idle {
+			close(l.idle)
+		}
+	}
+}
+
+// settle waits until the loader has opened what it can: in replay mode no picture is made by a stopgap. It fails when
+// no rung is open then.
+func (l *ladder) settle(ctx context.Context) error {
+	l.mu.Lock()
+	idle := l.idle
+	l.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-idle:
+	}
+	if i, _ := l.best(); i < 0 {
+		return fmt.Errorf("%w: %w", errNoRung, l.failures())
+	}
+	return nil
+}
+
+func (l *ladder) failures() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var errs []error
+	for _, r := range l.rungs {
+		errs = append(errs, r.failed)
+	}
+	return errors.Join(errs...)
 }
 
 // next returns the rung to open now, or -1 and how long until one may be tried again (0: not before a wake).
@@ -163,7 +208,7 @@ func (l *ladder) best() (int, Enhancer) {
 }
 
 // errNoRung means that no rung has opened yet.
-var errNoRung = fmt.Errorf("no enhancer is ready")
+var errNoRung = errors.New("no enhancer is ready")
 
 // send has f made by the best rung. If that one fails the frame is lost, the rung rests, and the next frame is made by
 // the next rung.
@@ -204,6 +249,7 @@ func (l *ladder) Prefer(name string) {
 	l.mu.Lock()
 	l.prefer = name
 	l.mu.Unlock()
+	l.setIdle(false)
 	signal(l.wake)
 }
 

@@ -169,6 +169,7 @@ func (s *Session) closeStages() {
 	s.dec.close()
 	s.enh.close()
 	s.enc.close()
+	s.dec.failed, s.enc.failed = 0, 0
 	if n := s.ledger.InUse(); n != 0 {
 		s.log.Error("raw frames were not released", "frames", n)
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,9 @@ const keyframeInterval = 500 * time.Millisecond
 type decodeStage struct {
 	dec    Decoder
 	failed int // in a row
-	input  atomic.Pointer[string]
+	// sequence holds the sequence parameter sets that dec was made for; nil if they never came in-band
+	sequence []byte
+	input    atomic.Pointer[string]
 }
 
 func (d *decodeStage) close() {
@@ -34,6 +37,9 @@ func (d *decodeStage) close() {
 func (s *Session) decodeIn(ctx context.Context) func(media.Packet, bool) error {
 	return func(p media.Packet, behind bool) error {
 		d := &s.dec
+		if err := s.followSequence(ctx, p); err != nil {
+			return err
+		}
 		if d.dec == nil {
 			if err := s.openDecoder(ctx); err != nil {
 				return err
@@ -61,6 +67,28 @@ func (s *Session) decodeIn(ctx context.Context) func(media.Packet, bool) error {
 		}
 		return nil
 	}
+}
+
+// followSequence gives new sequence parameter sets a new decoder: FFmpeg's keeps the colours of the old ones where the
+// new ones are silent.
+func (s *Session) followSequence(ctx context.Context, p media.Packet) error {
+	if !p.Keyframe {
+		return nil
+	}
+	sets := media.SequenceSets(s.cfg.Track.Codec, p.Data)
+	if len(sets) == 0 || bytes.Equal(sets, s.dec.sequence) {
+		return nil
+	}
+	known := s.dec.sequence != nil
+	s.dec.sequence = sets
+	if !known || s.dec.dec == nil {
+		return nil
+	}
+	if err := s.decodeFlush(ctx); err != nil {
+		return scope(ctx, err)
+	}
+	s.dec.close()
+	return nil
 }
 
 func (s *Session) openDecoder(ctx context.Context) error {
@@ -133,6 +161,12 @@ func (s *Session) enhanceIn(ctx context.Context) func(*media.Frame) error {
 		}
 		e.shown = start
 		s.applyPreference()
+		if s.cfg.Replay {
+			if err := e.ladder.settle(ctx); err != nil {
+				f.Release()
+				return err
+			}
+		}
 		return s.enhance(ctx, f, start)
 	}
 }

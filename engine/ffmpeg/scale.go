@@ -23,6 +23,9 @@ const (
 	ConvertExact Filter = C.SWS_BICUBIC | C.SWS_ACCURATE_RND | C.SWS_FULL_CHR_H_INT | C.SWS_FULL_CHR_H_INP
 )
 
+// RGBFloat is planar RGB as float32 from 0 to 1, for ToRGB and FromRGB.
+const RGBFloat = astiav.PixelFormatGbrpf32Le
+
 // Picture is one side of a Scaler.
 type Picture struct {
 	Width, Height int

@@ -40,3 +40,18 @@ func NALUs(data []byte) iter.Seq[[]byte] {
 		}
 	}
 }
+
+// SequenceSets returns the sequence parameter sets of an access unit, joined; nil if it has none (ITU-T H.264 table
+// 7-1, H.265 table 7-1).
+func SequenceSets(codec Codec, data []byte) []byte {
+	var sets []byte
+	for u := range NALUs(data) {
+		switch {
+		case codec == H264 && u[0]&0x1f == 7, codec == H265 && u[0]>>1&0x3f == 33:
+			sets = append(append(sets, 0, 0, 1), u...)
+		case codec == H264 && u[0]&0x1f >= 1 && u[0]&0x1f <= 5, codec == H265 && u[0]>>1&0x3f < 32: // slices: no sets follow
+			return sets
+		}
+	}
+	return sets
+}

@@ -3,7 +3,6 @@ package software
 import (
 	"fmt"
 
-	"github.com/asticode/go-astiav"
 	ort "github.com/yalue/onnxruntime_go"
 
 	"rave/engine"
@@ -48,7 +47,7 @@ func newRGBPicture(n *network, p engine.EnhancerParams) (_ *rgbPicture, err erro
 
 func rgbOf(w, h int) ffmpeg.Picture {
 	return ffmpeg.Picture{
-		Width: w, Height: h, Pixel: astiav.PixelFormatGbrpf32Le,
+		Width: w, Height: h, Pixel: ffmpeg.RGBFloat,
 		Color: media.Color{Matrix: media.MatrixBT709, FullRange: true},
 	}
 }
