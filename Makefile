@@ -29,8 +29,7 @@ setup: ## install packages, build FFmpeg, fetch ONNX Runtime (3 minutes once, th
 
 .PHONY: build
 build: setup ## .build/rave
-	@echo 'build: compiling rave $(version)'
-	@$(env) go build -ldflags '-X main.version=$(version)' -o .build/rave ./cmd/rave
+	@scripts/build.sh $(version)
 
 .PHONY: setup-test
 setup-test: setup
@@ -39,11 +38,11 @@ setup-test: setup
 .PHONY: test
 test: setup-test build lint ## everything that CI checks: linters, unit tests with -race, short fuzzing, end to end
 	@echo 'test: unit tests with the race detector'
-	@$(env) go test -race -timeout 10m $$(go list ./... | grep -v '^rave/e2e')
+	@$(env) go test -race -timeout 10m $$(go list ./... | grep -v '^rave/cmd/rave/e2e')
 	@echo 'test: each fuzz target for $(fuzztime)'
 	@scripts/fuzz.sh $(fuzztime)
 	@echo 'test: end to end, with the built program and real peers'
-	@$(env) go test -count=1 -timeout 10m ./e2e/...
+	@$(env) go test -count=1 -timeout 10m ./cmd/rave/e2e/...
 
 .PHONY: lint
 lint: setup ## formatting, vet, import rules, linters

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"rave/config"
+	web "rave/egress/http"
 	"rave/egress/rtsp"
 	"rave/engine"
 	"rave/engine/ffmpeg"
@@ -31,6 +32,7 @@ type app struct {
 	registry *prometheus.Registry
 	stats    *stats.Stats
 	rtsp     *rtsp.Server
+	web      *web.Server
 	streams  []*stream
 }
 
@@ -57,10 +59,10 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 		return err
 	}
 	defer a.rtsp.Close() //nolint:errcheck // closing sockets at the end
-	web, err := a.listenHTTP()
-	if err != nil {
+	if a.web, err = a.listenHTTP(); err != nil {
 		return err
 	}
+	defer a.web.Close() //nolint:errcheck // closing sockets at the end
 	for _, c := range cfg.Streams {
 		s, err := a.newStream(c)
 		if err != nil {
@@ -75,7 +77,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 	for _, s := range a.streams {
 		g.Go(func() error { return s.run(ctx) })
 	}
-	g.Go(func() error { return web.Run(ctx) })
+	g.Go(func() error { return a.web.Run(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()
 		a.limitShutdown()

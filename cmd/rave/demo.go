@@ -89,7 +89,7 @@ func announce(a *app) {
 	for _, s := range a.streams {
 		fmt.Printf("  %-10s enhanced %s\n  %-10s original %s\n", s.cfg.Name, a.url(s.cfg.Name), "", a.url(s.cfg.Name+"/original"))
 	}
-	fmt.Printf("Status page: http://%s/   metrics: http://%s/metrics\nCtrl-C ends it.\n\n", a.httpAddr(), a.httpAddr())
+	fmt.Printf("Status page: http://%[1]s/   metrics: http://%[1]s/metrics\nCtrl-C ends it.\n\n", a.web.Addr())
 }
 
 // statusLines prints one line every few seconds.
@@ -102,15 +102,7 @@ func statusLines(ctx context.Context, a *app, log *slog.Logger) {
 			return
 		case <-tick.C:
 			for _, s := range a.streams {
-				snap := s.stats.Snapshot()
-				var drops int64
-				for _, d := range snap.Drops {
-					drops += d.Count
-				}
-				ms := func(d time.Duration) string { return fmt.Sprintf("%.1fms", float64(d)/1e6) }
-				log.Info("status", "stream", s.cfg.Name, "fps_in", fmt.Sprintf("%.1f", snap.FPSIn), "fps_out",
-					fmt.Sprintf("%.1f", snap.FPSOut), "latency_p50", ms(snap.Total.P50), "latency_p95", ms(snap.Total.P95),
-					"drops", drops, "enhancer", snap.Enhancer, "readers", s.enhanced.Stats().Readers)
+				log.Info("status", s.summary()...)
 			}
 		}
 	}

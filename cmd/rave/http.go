@@ -1,10 +1,112 @@
 package main
 
-import "context"
+import (
+	"fmt"
+	"time"
 
-type web struct{}
+	"rave/config"
+	web "rave/egress/http"
+	"rave/engine/stats"
+	"rave/ingest"
+)
 
-func (web) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func (a *app) listenHTTP() (*web.Server, error) {
+	cfg := web.Config{Listen: a.cfg.HTTP.Listen, Log: a.log, Gatherer: a.registry, Status: a.status}
+	if !a.cfg.Open() {
+		cfg.Auth = users{a.cfg}
+	}
+	srv, err := web.New(cfg)
+	if err != nil {
+		return nil, a.cfg.Errorf("http.listen", "%v", err)
+	}
+	return srv, nil
+}
 
-func (a *app) listenHTTP() (web, error) { return web{}, nil }
-func (a *app) httpAddr() string         { return a.cfg.HTTP.Listen }
+// users checks visitors against the configuration.
+type users struct{ cfg *config.Config }
+
+// Check implements web.Auth.
+func (u users) Check(name, password, permission string) bool {
+	user, ok := u.cfg.User(name)
+	return ok && user.May(config.Permission(permission), "") && user.Verify(password)
+}
+
+// status gathers what the page shows.
+func (a *app) status() web.Status {
+	st := web.Status{
+		Version: version, Started: a.started,
+		Listeners: []web.Listener{
+			{Name: "rtsp", Address: a.rtsp.Addr(), Up: true},
+			{Name: "http", Address: a.web.Addr().String(), Up: true},
+		},
+	}
+	for _, s := range a.streams {
+		st.Streams = append(st.Streams, s.status())
+	}
+	return st
+}
+
+func (s *stream) status() web.Stream {
+	snap := s.stats.Snapshot()
+	s.mu.Lock()
+	state, since := s.state, s.since
+	s.mu.Unlock()
+	st := web.Stream{
+		Name: s.cfg.Name, Source: s.camera, Publish: s.cfg.Source.Publish(),
+		State: webState(state.Phase), Since: since, Reconnects: int64(state.Reconnects),
+		Plan: snap.Plan, EnhancedURL: s.app.url(s.cfg.Name), OriginalURL: s.app.url(s.cfg.Name + "/original"),
+		Input: web.Video{
+			Codec: snap.Codec, Size: snap.Input, FPS: snap.FPSIn, Bitrate: snap.BitrateIn, Frames: snap.Decoded,
+		},
+		Output:   web.Video{Size: snap.Output, FPS: snap.FPSOut, Bitrate: snap.BitrateOut, Frames: snap.Made},
+		Enhancer: snap.Enhancer, Latency: latency(snap.Total),
+		Readers: web.Readers{Enhanced: s.enhanced.Stats().Readers, Original: s.original.Stats().Readers},
+	}
+	if snap.Made > 0 {
+		st.Output.Codec = "h264"
+	}
+	if state.Err != nil {
+		st.Reason = state.Err.Error()
+	}
+	if state.Phase == ingest.Waiting && state.Next > 0 {
+		st.NextTry = state.Since.Add(state.Next)
+	}
+	for _, name := range s.cfg.Quality {
+		st.Enhancers = append(st.Enhancers, web.Enhancer{Name: name, Share: snap.Shares[name], Reason: snap.EnhancerErrors[name]})
+	}
+	for i, w := range snap.Work {
+		st.Stages = append(st.Stages, web.Stage{Name: w.Stage, Wait: latency(snap.Wait[i]), Work: latency(w)})
+	}
+	for _, d := range snap.Drops {
+		st.Drops = append(st.Drops, web.Drop{Stage: d.Stage, Reason: d.Reason, Count: d.Count})
+	}
+	return st
+}
+
+func latency(l stats.Latency) web.Latency { return web.NewLatency(l.P50, l.P95, l.P99) }
+
+func webState(p ingest.Phase) web.State {
+	switch p {
+	case ingest.Online:
+		return web.StateOnline
+	case ingest.Connecting:
+		return web.StateConnecting
+	default:
+		return web.StateWaiting
+	}
+}
+
+// summary is one line about a stream for the terminal.
+func (s *stream) summary() []any {
+	snap := s.stats.Snapshot()
+	var drops int64
+	for _, d := range snap.Drops {
+		drops += d.Count
+	}
+	ms := func(d time.Duration) string { return fmt.Sprintf("%.1fms", float64(d)/1e6) }
+	return []any{
+		"stream", s.cfg.Name, "fps_in", fmt.Sprintf("%.1f", snap.FPSIn), "fps_out", fmt.Sprintf("%.1f", snap.FPSOut),
+		"latency_p50", ms(snap.Total.P50), "latency_p95", ms(snap.Total.P95), "drops", drops, "enhancer", snap.Enhancer,
+		"readers", s.enhanced.Stats().Readers + s.original.Stats().Readers,
+	}
+}

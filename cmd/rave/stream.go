@@ -41,6 +41,7 @@ type stream struct {
 
 	mu    sync.Mutex
 	state ingest.State
+	since time.Time     // when it came online, or ceased to be
 	sound []media.Track // guarded: the session's goroutine reads it
 	seen  time.Time     // the first enhanced packet
 }
@@ -95,6 +96,9 @@ func (s *stream) run(ctx context.Context) error {
 func (s *stream) onState(st ingest.State) {
 	s.mu.Lock()
 	reconnected := st.Reconnects > s.state.Reconnects
+	if s.since.IsZero() || (st.Phase == ingest.Online) != (s.state.Phase == ingest.Online) {
+		s.since = st.Since
+	}
 	s.state = st
 	s.mu.Unlock()
 	s.stats.Online(st.Phase == ingest.Online)
@@ -122,6 +126,7 @@ func (s *stream) Tracks(tracks []media.Track) error {
 		s.startSession(tracks[i])
 	}
 	s.tracks, s.video = tracks, tracks[i]
+	s.stats.Camera(string(s.video.Codec))
 	return nil
 }
 

@@ -26,6 +26,7 @@ type Latency struct {
 // Snapshot is what the status page shows of a stream.
 type Snapshot struct {
 	Plan             string
+	Codec            string // of the camera
 	Input, Output    string // sizes, "640x360"
 	FPSIn, FPSOut    float64
 	BitrateIn        float64 // bits per second
@@ -46,6 +47,7 @@ type Stream struct {
 	name  string
 
 	mu       sync.Mutex
+	codec    string
 	plan     string
 	in, out  string
 	work     map[string]*window
@@ -171,6 +173,13 @@ func (s *Stream) Waiting(stage string, n int) {
 	s.stats.waiting.WithLabelValues(s.name, stage).Set(float64(n))
 }
 
+// Camera reports the codec that comes in.
+func (s *Stream) Camera(codec string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.codec = codec
+}
+
 // Online reports whether the source delivers.
 func (s *Stream) Online(on bool) {
 	v := 0.0
@@ -189,7 +198,7 @@ func (s *Stream) Snapshot() Snapshot {
 	defer s.mu.Unlock()
 	now := time.Now()
 	snap := Snapshot{
-		Plan: s.plan, Input: s.in, Output: s.out,
+		Plan: s.plan, Codec: s.codec, Input: s.in, Output: s.out,
 		FPSIn: s.decoded.rate(now), FPSOut: s.made.rate(now), BitrateIn: 8 * s.bytesIn.rate(now), BitrateOut: 8 * s.bytesOut.rate(now),
 		Decoded: int64(s.decoded.total), Made: int64(s.made.total),
 		Total: s.total.summary(engine.StageTotal), Enhancer: s.enhancer, Shares: map[string]float64{},
