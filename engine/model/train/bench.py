@@ -7,12 +7,15 @@ Two threads, no spinning, as the server runs. A name like 32x2 is that network o
 The calibration graph: luma float32, 16 features, 2 inner 3x3 layers at full resolution, depth-to-space.
 """
 import argparse
+import os
 import re
-
-import numpy as np
 import time
 
+import numpy as np
+
 import network
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is loaded
 
 
 def calibration():
