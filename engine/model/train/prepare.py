@@ -21,7 +21,7 @@ CAMERAS = 3           # camera frames a tile
 PER_PICTURE = 5
 Image.MAX_IMAGE_PIXELS = None
 
-# Photographs (by eye: the packages also hold drawings) and, last, three drawings with hard edges.
+# Photographs (by eye: the packages also hold drawings) and, last, four drawings with hard edges.
 PICTURES = """
 Dragonfly_by_Bolly.jpg Picture_0B_by_freespace.jpg Picture_1A_by_freespace.jpg Wine_by_Jakkub_Mede.jpg
 aitzgorri_by_Aitzol_Berasategi.jpg free_by_Peter_Nerlich.jpg friends_by_Aitzol_Berasategi.jpg
