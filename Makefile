@@ -36,13 +36,14 @@ setup-test: setup
 	@scripts/peers.sh
 
 .PHONY: test
+test: export RAVE_REQUIRE_PEERS := 1
 test: setup-test build lint ## everything that CI checks: linters, unit tests with -race, short fuzzing, end to end
 	@echo 'test: unit tests with the race detector'
-	@$(env) go test -race -timeout 10m $$(go list ./... | grep -v '^rave/cmd/rave/e2e')
+	@$(env) go test -race -timeout 10m $$(go list ./... | grep -v '/e2e$$')
 	@echo 'test: each fuzz target for $(fuzztime)'
 	@scripts/fuzz.sh $(fuzztime)
 	@echo 'test: end to end, with the built program and real peers'
-	@$(env) go test -count=1 -timeout 10m ./cmd/rave/e2e/...
+	@$(env) go test -count=1 -timeout 10m $$(go list ./... | grep '/e2e$$')
 
 .PHONY: lint
 lint: setup ## formatting, vet, import rules, linters
