@@ -212,7 +212,7 @@ var errNoRung = errors.New("no enhancer is ready")
 
 // send has f made by the best rung. If that one fails the frame is lost, the rung rests, and the next frame is made by
 // the next rung.
-func (l *ladder) send(f *media.Frame, emit func(*media.Frame) error) error {
+func (l *ladder) send(ctx context.Context, f *media.Frame, emit func(*media.Frame) error) error {
 	i, e := l.best()
 	if i < 0 {
 		f.Release()
@@ -225,7 +225,7 @@ func (l *ladder) send(f *media.Frame, emit func(*media.Frame) error) error {
 		emitErr = emit(out)
 		return emitErr
 	})
-	if err == nil || emitErr != nil {
+	if err == nil || emitErr != nil || ctx.Err() != nil {
 		return err
 	}
 	e.Close()

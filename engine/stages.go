@@ -109,11 +109,13 @@ func (s *Session) openDecoder(ctx context.Context) error {
 // passDecoded stamps a picture and queues it; emitting collects the time that was spent in the queue.
 func (s *Session) passDecoded(ctx context.Context, emitting *time.Duration) func(*media.Frame) error {
 	return func(f *media.Frame) error {
-		f.Decoded = time.Now()
-		defer func() { *emitting += time.Since(f.Decoded) }()
+		decoded := time.Now()
+		f.Decoded = decoded
+		defer func() { *emitting += time.Since(decoded) }()
 		input := s.dec.dec.Input()
 		s.dec.input.Store(&input)
 		s.obs.Decoded()
+		defer func() { s.obs.Waiting(StageEnhance, s.frames.Len()) }()
 		return put(ctx, s.frames, f)
 	}
 }
@@ -175,9 +177,13 @@ func (s *Session) enhance(ctx context.Context, f *media.Frame, start time.Time) 
 	e := &s.enh
 	waited := start.Sub(f.Decoded)
 	var emitting time.Duration
-	err := e.ladder.send(f, func(out *media.Frame) error {
+	err := e.ladder.send(ctx, f, func(out *media.Frame) error {
 		out.Enhanced = time.Now()
-		defer func() { emitting += time.Since(out.Enhanced) }()
+		enhanced := out.Enhanced // out has another owner after put
+		defer func() {
+			emitting += time.Since(enhanced)
+			s.obs.Waiting(StageEncode, s.enhanced.Len())
+		}()
 		return put(ctx, s.enhanced, out)
 	})
 	if err == nil {

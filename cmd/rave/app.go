@@ -55,6 +55,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 	if a.plan, err = engine.ChoosePlan(ctx, a.device); err != nil {
 		return err
 	}
+	a.plan.Reason = "all in software: this version has no GPU backend"
 	if a.rtsp, err = a.listenRTSP(); err != nil {
 		return err
 	}
@@ -70,6 +71,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 		}
 		a.streams = append(a.streams, s)
 	}
+	a.registry.MustRegister(newCollector(a))
 	if opt.onReady != nil {
 		opt.onReady(a)
 	}

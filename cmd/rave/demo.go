@@ -52,7 +52,7 @@ func demo(ctx context.Context) error {
 		}
 		camera := cameraOutput{cameras.Path(name, rtsp.PathConfig{KeepGOP: true})}
 		g.Go(func() error { return clip.Run(ctx, camera) })
-		fmt.Fprintf(&yaml, "  %s: {source: \"rtsp://%s/%s\"}\n", name, cameras.Addr(), name)
+		fmt.Fprintf(&yaml, "  %s: {source: \"rtsp://%s/%s\", transport: tcp}\n", name, cameras.Addr(), name)
 	}
 	cfg, err := config.Parse([]byte(yaml.String()), "demo", os.Environ(), reserved()...)
 	if err == nil {

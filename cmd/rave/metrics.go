@@ -1,0 +1,50 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rave/egress/rtsp"
+)
+
+// collector reads at each scrape what is a state and not an event.
+type collector struct {
+	app     *app
+	readers *prometheus.Desc
+	egress  *prometheus.Desc
+	fps     *prometheus.Desc
+	bitrate *prometheus.Desc
+}
+
+func newCollector(a *app) *collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	return &collector{
+		app:     a,
+		readers: desc("rave_readers", "RTSP readers connected.", "stream", "path"),
+		egress:  desc("rave_egress_bytes_total", "RTP payload handed to readers.", "stream", "path"),
+		fps:     desc("rave_fps", "Pictures per second over the last seconds.", "stream", "direction"),
+		bitrate: desc("rave_bitrate", "Video bits per second over the last seconds.", "stream", "direction"),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range c.app.streams {
+		gauge := func(d *prometheus.Desc, v float64, label string) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, s.cfg.Name, label)
+		}
+		for path, st := range map[string]rtsp.Stats{"enhanced": s.enhanced.Stats(), "original": s.original.Stats()} {
+			gauge(c.readers, float64(st.Readers), path)
+			ch <- prometheus.MustNewConstMetric(c.egress, prometheus.CounterValue, float64(st.Bytes), s.cfg.Name, path)
+		}
+		snap := s.stats.Snapshot()
+		gauge(c.fps, snap.FPSIn, "in")
+		gauge(c.fps, snap.FPSOut, "out")
+		gauge(c.bitrate, snap.BitrateIn, "in")
+		gauge(c.bitrate, snap.BitrateOut, "out")
+	}
+}
