@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 . .build/env.sh
 
-targets=$(grep -roE --include='*_test.go' --exclude-dir='.*' '^func Fuzz[A-Za-z0-9_]*' . | sort || true)
-[ -n "$targets" ] || { say "no fuzz targets"; exit 0; }
+targets=$(grep -roE --include='*_test.go' --exclude-dir='.?*' '^func Fuzz[A-Za-z0-9_]*' . | sort || true)
+[ -n "$targets" ] || die "found no fuzz targets"
 while IFS=: read -r file target; do
   target=${target#func }
   say "$target for ${1:-5s}"
