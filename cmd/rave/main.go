@@ -13,7 +13,7 @@ import (
 )
 
 // version is set by the linker.
-var version = "development" //nolint:gochecknoglobals // the linker can set nothing else
+var version = "development"
 
 // Exit codes. They stay below 126, which shells use themselves.
 const (

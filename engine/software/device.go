@@ -100,7 +100,7 @@ func (d *Device) load(name string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("model %s: %w; correct the path under models:", name, err)
+		return nil, fmt.Errorf("model %s: %w; correct the path in models: of the configuration", name, err)
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("model %s: %s is not a regular file", name, path)
 	case info.Size() > maxModelBytes:
