@@ -56,8 +56,8 @@ fmt: ## format Go code
 	@find . -name '*.go' -not -path './.*' -exec gofmt -l -w {} +
 
 .PHONY: bench
-bench: setup ## benchmarks
-	@$(env) go test -run '^$$' -bench . -benchmem ./...
+bench: setup-test build ## latency, drops and CPU of the loop from outside, beside FFmpeg (20 minutes; BENCH='-length 10s' for less)
+	@scripts/bench.sh $(BENCH)
 
 .PHONY: fuzz
 fuzz: setup ## each fuzz target for a minute (fuzztime=10m for longer)

@@ -56,7 +56,7 @@ type running struct {
 func (a *app) newStream(c config.Stream) (*stream, error) {
 	s := &stream{app: a, cfg: c, log: a.log.With("stream", c.Name), stats: a.stats.Stream(c.Name)}
 	s.original = a.rtsp.Path(c.Name+"/original", rtsp.PathConfig{KeepGOP: true})
-	s.enhanced = a.rtsp.Path(c.Name, rtsp.PathConfig{KeepGOP: true, OnReader: s.requestKeyframe})
+	s.enhanced = a.rtsp.Path(c.Name, rtsp.PathConfig{OnReader: s.requestKeyframe})
 	onDrop := func(reason string, n int) { s.stats.Dropped("ingest", reason, n) }
 	if c.Source.Publish() {
 		p := ingestrtsp.NewPublish(ingestrtsp.PublishConfig{Name: c.Name, Log: a.log, OnDrop: onDrop})
