@@ -42,7 +42,8 @@ type stream struct {
 	mu    sync.Mutex
 	state ingest.State
 	since time.Time     // when it came online, or ceased to be
-	sound []media.Track // guarded: the session's goroutine reads it
+	sound []media.Track // of the camera
+	heard map[int]bool  // sound tracks that the enhanced path has been opened with
 	seen  time.Time     // the first enhanced packet
 }
 
@@ -119,10 +120,12 @@ func (s *stream) Tracks(tracks []media.Track) error {
 	if err := s.original.Open(tracks); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	s.sound = slices.DeleteFunc(slices.Clone(tracks), func(t media.Track) bool { return t.Kind == media.Video })
-	s.mu.Unlock()
-	if s.running == nil || !tracks[i].SameFormat(s.video) || !media.SameTracks(tracks, s.tracks) {
+	if s.running == nil || !media.SameTracks(tracks, s.tracks) {
+		s.stopSession()
+		s.mu.Lock()
+		s.sound = slices.DeleteFunc(slices.Clone(tracks), func(t media.Track) bool { return t.Kind == media.Video })
+		s.heard = nil
+		s.mu.Unlock()
 		s.startSession(tracks[i])
 	}
 	s.tracks, s.video = tracks, tracks[i]
@@ -136,15 +139,25 @@ func (s *stream) Packet(p media.Packet) error {
 		return err
 	}
 	if p.Track != s.video.ID {
-		return s.enhanced.Write(p)
+		return s.passSound(p)
 	}
 	s.stats.Received(len(p.Data))
 	s.running.session.Send(s.ctx, p)
 	return nil
 }
 
+// passSound sends sound beside the enhanced picture, once there is one.
+func (s *stream) passSound(p media.Packet) error {
+	s.mu.Lock()
+	heard := s.heard[p.Track]
+	s.mu.Unlock()
+	if !heard {
+		return nil
+	}
+	return s.enhanced.Write(p)
+}
+
 func (s *stream) startSession(video media.Track) {
-	s.stopSession()
 	c := s.cfg
 	session := engine.New(engine.Config{
 		Stream: c.Name, Track: video, Plan: s.app.plan, Quality: c.Quality, Strict: c.Strict,
@@ -192,10 +205,20 @@ type enhancedOutput struct{ s *stream }
 // Tracks implements media.Output.
 func (o enhancedOutput) Tracks(video []media.Track) error {
 	o.s.mu.Lock()
-	tracks := slices.Concat(video, o.s.sound)
+	tracks := slices.Concat(video, o.s.sound) // which does not change while the session runs
 	o.s.mu.Unlock()
 	slices.SortFunc(tracks, func(a, b media.Track) int { return a.ID - b.ID })
-	return o.s.enhanced.Open(tracks)
+	if err := o.s.enhanced.Open(tracks); err != nil {
+		return err
+	}
+	heard := map[int]bool{}
+	for _, t := range tracks {
+		heard[t.ID] = t.Kind == media.Audio
+	}
+	o.s.mu.Lock()
+	o.s.heard = heard
+	o.s.mu.Unlock()
+	return nil
 }
 
 // Packet implements media.Output.
