@@ -6,6 +6,7 @@ import "time"
 const (
 	maxGOPBytes = 16 << 20
 	maxGOPTime  = 12 * time.Second
+	maxGOPAge   = 5 * time.Second // a camera that is away must not look alive to who joins
 )
 
 // gop keeps the pictures since the last keyframe, for readers that join. One that grows too large is given up until the
@@ -13,6 +14,7 @@ const (
 type gop struct {
 	units []*unit
 	bytes int
+	last  time.Time // when the newest was added
 }
 
 func (g *gop) add(u *unit) {
@@ -29,8 +31,13 @@ func (g *gop) add(u *unit) {
 		*g = gop{}
 		return
 	}
-	g.units = append(g.units, u)
+	g.units, g.last = append(g.units, u), time.Now()
 }
 
-// snapshot returns what a new reader starts with.
-func (g *gop) snapshot() []*unit { return append([]*unit(nil), g.units...) }
+// snapshot returns what a new reader starts with: nothing if that is no longer live.
+func (g *gop) snapshot() []*unit {
+	if time.Since(g.last) > maxGOPAge {
+		return nil
+	}
+	return append([]*unit(nil), g.units...)
+}

@@ -212,7 +212,7 @@ func (r *reader) send(t *readerTrack, u *unit) bool {
 // report writes a sender report for each track (RFC 3550 section 6.4.1): it maps the RTP time of pts to the wall clock
 // when that was captured.
 func (r *reader) report(reports *reporter, pts time.Duration) bool {
-	ntp := reports.at(r.wall, pts)
+	ntp := reports.at(r.wall, pts, time.Now())
 	for i := range r.tracks {
 		t := &r.tracks[i]
 		if !t.on {

@@ -247,16 +247,23 @@ func TestReporterFollowsSlowly(t *testing.T) {
 	zero := time.Unix(1000, 0)
 	w := &wallClock{zero: zero, capture: true}
 	var r reporter
-	if got := r.at(w, 0); !got.Equal(zero) {
-		t.Errorf("first report %v", got)
-	}
-	w.zero = zero.Add(20 * time.Millisecond)
-	if got := r.at(w, 0); !got.Equal(zero.Add(slewStep)) {
-		t.Errorf("after a small change %v", got.Sub(zero))
-	}
-	w.zero = zero.Add(time.Hour)
-	if got := r.at(w, time.Second); !got.Equal(zero.Add(slewStep + time.Second)) {
-		t.Errorf("another clock must not reach a reader: %v", got.Sub(zero))
+	now := time.Now()
+	for _, c := range []struct {
+		name   string
+		change time.Duration // of the path's clock
+		after  time.Duration // time since the last report
+		want   time.Duration // of the reader's
+	}{
+		{"first", 0, 0, 0},
+		{"at once", 20 * time.Millisecond, 0, 0},
+		{"slowly", 20 * time.Millisecond, reportPeriod, slewStep},
+		{"another clock", time.Hour, reportPeriod, slewStep},
+		{"back", 0, reportPeriod, 0},
+	} {
+		w.zero, now = zero.Add(c.change), now.Add(c.after)
+		if got := r.at(w, time.Second, now).Sub(zero); got != c.want+time.Second {
+			t.Errorf("%s: moved by %v, want %v", c.name, got-time.Second, c.want)
+		}
 	}
 }
 

@@ -12,8 +12,8 @@ const reportPeriod = 5 * time.Second
 
 // Limits of what a change of the wall clock does to readers that are connected.
 const (
-	slewStep  = 5 * time.Millisecond // per report: players do not notice
-	slewLimit = time.Second          // beyond this it is another clock, and a reader keeps its own
+	slewStep  = time.Millisecond // per reportPeriod: players do not notice, and no two crystals differ by more
+	slewLimit = time.Second      // beyond this it is another clock, and a reader keeps its own
 )
 
 // wallClock relates the stream's time to the wall clock at capture: the sender's if it is known, else the clock at
@@ -54,16 +54,19 @@ func (w *wallClock) get() time.Time {
 
 // reporter is what one reader has been told. Players turn a step in the reports into a step in the picture, so it
 // follows the path's clock slowly, and not at all if that becomes another one.
-type reporter struct{ zero time.Time }
+type reporter struct {
+	zero  time.Time
+	moved time.Time
+}
 
 // at returns the wall clock of a stream time.
-func (r *reporter) at(w *wallClock, pts time.Duration) time.Time {
+func (r *reporter) at(w *wallClock, pts time.Duration, now time.Time) time.Time {
 	zero := w.get()
 	switch d := zero.Sub(r.zero); {
 	case r.zero.IsZero():
-		r.zero = zero
-	case d.Abs() < slewLimit:
-		r.zero = r.zero.Add(max(-slewStep, min(slewStep, d)))
+		r.zero, r.moved = zero, now
+	case d.Abs() < slewLimit && now.Sub(r.moved) >= reportPeriod:
+		r.zero, r.moved = r.zero.Add(max(-slewStep, min(slewStep, d))), now
 	}
 	return r.zero.Add(pts)
 }
