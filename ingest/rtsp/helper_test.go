@@ -72,6 +72,9 @@ type camera struct {
 	transports     chan gortsplib.Transport
 	requests       chan base.Method
 	once           sync.Once
+
+	mu       sync.Mutex
+	sessions []*gortsplib.ServerSession
 }
 
 // cameraOptions are set before it starts.
@@ -173,6 +176,23 @@ func (c *camera) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Response
 func (c *camera) OnPlay(ctx *gortsplib.ServerHandlerOnPlayCtx) (*base.Response, error) {
 	c.transports <- *ctx.Session.SetuppedTransport()
 	return &base.Response{StatusCode: base.StatusOK}, nil
+}
+
+// disconnect ends all sessions and goes on serving.
+func (c *camera) disconnect(t *testing.T) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.sessions {
+		s.Close()
+	}
+	c.sessions = nil
+}
+
+func (c *camera) OnSessionOpen(ctx *gortsplib.ServerHandlerOnSessionOpenCtx) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sessions = append(c.sessions, ctx.Session)
 }
 
 func (c *camera) OnStreamWriteError(*gortsplib.ServerHandlerOnStreamWriteErrorCtx) {}
