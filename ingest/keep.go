@@ -137,8 +137,8 @@ func (k *keeper) Tracks(tracks []media.Track) error {
 	k.since = time.Now()
 	k.connections++
 	k.report.recovered(k.attempt)
-	k.attempt = 1
 	k.enter(State{Phase: Online})
+	k.attempt = 0
 	return nil
 }
 

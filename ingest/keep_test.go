@@ -121,11 +121,11 @@ func TestKeepStartsAfreshAfterAStableConnection(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			runs := []func(context.Context, media.Output) error{failing(gone), failing(gone), failing(gone), live(c.online, c.online, gone)}
 			states, log := keep(t, &source{runs: runs}, Policy{}, 9)
-			if s := states[7]; s.Phase != Online || s.Err != nil || s.Attempt != 1 || s.Reconnects != 0 {
+			if s := states[7]; s.Phase != Online || s.Err != nil || s.Attempt != 4 || s.Reconnects != 0 {
 				t.Errorf("online: %+v", s)
 			}
 			s := states[8]
-			if s.Phase != Waiting || s.Next > c.most || c.online < 10*time.Second && s.Next < 3*time.Second {
+			if s.Phase != Waiting || s.Attempt != 0 || s.Next > c.most || c.online < 10*time.Second && s.Next < 3*time.Second {
 				t.Errorf("afterwards: %+v", s)
 			}
 			if !strings.Contains(log, "stream is back") {

@@ -33,7 +33,7 @@ func (p Phase) String() string {
 type State struct {
 	Phase      Phase
 	Err        error         // why the last attempt ended; nil once online; free of credentials
-	Attempt    int           // attempts since the source was last online, the running one included
+	Attempt    int           // attempts since the source was last online; Online: how many it took
 	Reconnects int           // connections after the first one
 	Next       time.Duration // Waiting: how long until the next attempt
 	Since      time.Time     // when this phase began

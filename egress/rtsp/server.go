@@ -100,6 +100,7 @@ func (s *Server) listen() error {
 			}
 			return ln, err
 		},
+		ListenPacket: listenPacket,
 	}
 	if s.cfg.UDPPort >= 0 {
 		port, err := pickUDP(host, s.cfg.UDPPort)
@@ -110,6 +111,17 @@ func (s *Server) listen() error {
 		s.gs.UDPRTCPAddress = net.JoinHostPort(host, strconv.Itoa(port+1))
 	}
 	return s.gs.Start()
+}
+
+// listenPacket asks for a receive buffer that takes a publisher's keyframes; the system may give less.
+func listenPacket(network, address string) (net.PacketConn, error) {
+	pc, err := net.ListenPacket(network, address)
+	if err == nil {
+		if u, ok := pc.(*net.UDPConn); ok {
+			_ = u.SetReadBuffer(4 << 20) // a wish
+		}
+	}
+	return pc, err
 }
 
 // pickUDP returns the first of two free ports: want if that is set, else the usual one or any.
