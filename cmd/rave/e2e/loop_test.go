@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -173,7 +174,7 @@ func TestOneConnectionToTheCamera(t *testing.T) {
 	t.Parallel()
 	ctx := deadline(t)
 	cam := startCamera(ctx, t, camera.Config{})
-	between := startRelay(t, address(cam.URL))
+	between := startRelay(t, address(cam.URL), "")
 	p := serve(ctx, t, settings{
 		streams: fmt.Sprintf(`  cam: {source: "rtsp://%s/stream", transport: tcp, quality: [lanczos]}`, between.address),
 	})
@@ -193,16 +194,17 @@ type relay struct {
 	mu      sync.Mutex
 	n       int
 	said    strings.Builder
+	hide    string // a header in what servers answer, which gets another name
 }
 
-func startRelay(t *testing.T, to string) *relay {
+func startRelay(t *testing.T, to, hide string) *relay {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	r := &relay{address: l.Addr().String()}
+	r := &relay{address: l.Addr().String(), hide: hide}
 	go func() {
 		for {
 			client, err := l.Accept()
@@ -226,8 +228,17 @@ func (r *relay) pass(client net.Conn, to string) {
 	}
 	defer server.Close()
 	go func() {
-		_, _ = io.Copy(client, server)
-		client.Close()
+		defer client.Close()
+		buffer := make([]byte, 1<<16) // answers are small: each comes in one piece
+		for {
+			n, err := server.Read(buffer)
+			if r.hide != "" {
+				copy(buffer, bytes.ReplaceAll(buffer[:n], []byte(r.hide), append([]byte("XXX"), r.hide[3:]...)))
+			}
+			if _, e := client.Write(buffer[:n]); err != nil || e != nil {
+				return
+			}
+		}
 	}()
 	_, _ = io.Copy(server, io.TeeReader(client, r))
 }
