@@ -291,6 +291,24 @@ next:
 	return sum
 }
 
+// gauge is the value of a metric without labels.
+func (p *program) gauge(name string) float64 {
+	p.t.Helper()
+	_, body, err := p.get("/metrics")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(body)
+	if m == nil {
+		p.t.Fatalf("no metric %s", name)
+	}
+	v, err := strconv.ParseFloat(m[1], 64)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return v
+}
+
 // serves waits until DESCRIBE of a path succeeds.
 func (p *program) serves(ctx context.Context, path string) {
 	p.t.Helper()

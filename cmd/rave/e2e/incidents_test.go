@@ -11,6 +11,7 @@ import (
 
 	"rave/bench/camera"
 	"rave/bench/clip"
+	"rave/bench/peer"
 	"rave/bench/reader"
 )
 
@@ -23,7 +24,8 @@ func TestCameraComesBackWhileReadersStay(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			ctx := deadline(t)
-			cam := startCamera(ctx, t, camera.Config{})
+			sound := map[string]camera.Audio{"tcp": camera.PCMA, "udp": camera.NoAudio}[transport]
+			cam := startCamera(ctx, t, camera.Config{Audio: sound})
 			p := serve(ctx, t, settings{
 				streams: fmt.Sprintf("  cam: {source: %q, transport: %s, quality: [lanczos], video_timeout: 2s, %s}", cam.URL, transport, quick),
 			})
@@ -35,7 +37,7 @@ func TestCameraComesBackWhileReadersStay(t *testing.T) {
 				}
 				cam.Kill() // no goodbye
 				p.until(ctx, "cam", "the camera is missed", func(s streamStatus) bool { return s.State != "online" && s.Reason != "" })
-				cam = startCamera(ctx, t, camera.Config{Listen: address(cam.URL)})
+				cam = startCamera(ctx, t, camera.Config{Listen: address(cam.URL), Audio: sound})
 				for path, r := range readers {
 					if err := r.WaitFor(ctx, 2*fps); err != nil {
 						t.Fatalf("%s, round %d: %v", path, round, err)
@@ -53,6 +55,77 @@ func TestCameraComesBackWhileReadersStay(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Another camera, or the same one with other settings, takes the place of the first.
+func TestCameraComesBackWithAnotherFormat(t *testing.T) {
+	t.Parallel()
+	ctx := deadline(t)
+	cam := startCamera(ctx, t, camera.Config{})
+	p := serve(ctx, t, settings{
+		streams: fmt.Sprintf("  cam: {source: %q, transport: tcp, quality: [luma-copy-x2, lanczos], %s}", cam.URL, quick),
+	})
+	p.serves(ctx, "cam")
+	old := watch(t, p.url("cam/original"), "tcp")
+	wait(ctx, t, old, fps)
+	cam.Kill()
+	startCamera(ctx, t, camera.Config{
+		Listen: address(cam.URL), Audio: camera.Opus, Clip: makeClip(ctx, t, clip.Params{Codec: clip.H265, Width: 256, Height: 144}),
+	})
+	select {
+	case <-old.Done(): // so that its player connects again
+	case <-ctx.Done():
+		t.Fatal("a reader of the old format is still there")
+	}
+	for path, size := range map[string][2]int{"cam": {512, 288}, "cam/original": {256, 144}} {
+		eventually(ctx, t, path+" in the new format", func() error {
+			r, err := reader.Start(reader.Config{FFmpeg: peer.Need(t, peer.FFmpeg), URL: p.url(path)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Stop()
+			if err := r.WaitFor(ctx, fps); err != nil {
+				return err
+			}
+			last := r.Pictures()[len(r.Seen())-1]
+			if last.Width != size[0] || last.Height != size[1] || !strings.Contains(r.Output(), "Audio: opus") {
+				return fmt.Errorf("the last picture is %+v: %s", last, ends(r.Output(), 12, 0))
+			}
+			return nil
+		})
+	}
+}
+
+// Readers that come and go, and a camera that does, leave nothing behind.
+func TestNothingIsLeftBehind(t *testing.T) {
+	t.Parallel()
+	ctx := deadline(t)
+	cam := startCamera(ctx, t, camera.Config{Audio: camera.PCMA})
+	p := serve(ctx, t, settings{streams: fmt.Sprintf("  cam: {source: %q, transport: udp, quality: [luma-copy-x2, lanczos], video_timeout: 1s, %s}", cam.URL, quick)})
+	p.until(ctx, "cam", "the model serves", func(s streamStatus) bool { return s.Enhancer == "luma-copy-x2" })
+	visit := func(n int) {
+		for i := range n {
+			r := watch(t, p.url([]string{"cam", "cam/original"}[i%2]), "tcp") // over UDP a killed reader is missed a minute later
+			wait(ctx, t, r, 2)
+			r.Stop()
+		}
+		p.until(ctx, "cam", "the readers have gone", func(s streamStatus) bool { return s.Readers.Enhanced+s.Readers.Original == 0 })
+	}
+	visit(2)
+	goroutines, files := p.gauge("go_goroutines"), p.gauge("process_open_fds")
+	visit(6)
+	cam.Kill()
+	p.until(ctx, "cam", "the camera is missed", func(s streamStatus) bool { return s.State != "online" })
+	startCamera(ctx, t, camera.Config{Listen: address(cam.URL), Audio: camera.PCMA})
+	p.until(ctx, "cam", "the camera is back", func(s streamStatus) bool { return s.State == "online" })
+	visit(2)
+	// A few more may be on their way: pages being served, a model's threads.
+	eventually(ctx, t, "as many goroutines and files as before", func() error {
+		if g, f := p.gauge("go_goroutines"), p.gauge("process_open_fds"); g > goroutines+4 || f > files+4 {
+			return fmt.Errorf("%v goroutines and %v files; %v and %v before", g, f, goroutines, files)
+		}
+		return nil
+	})
 }
 
 func TestCameraIsAwayAtTheStart(t *testing.T) {
