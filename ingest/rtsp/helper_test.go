@@ -67,7 +67,8 @@ type camera struct {
 	addr   string
 
 	user, password string
-	status         base.StatusCode // if set: the answer to DESCRIBE
+	status         base.StatusCode // if set: the answer to DESCRIBE,
+	message        string          // with this text
 	noUDP          bool            // refuse UDP in SETUP
 	transports     chan gortsplib.Transport
 	requests       chan base.Method
@@ -158,7 +159,7 @@ func (c *camera) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.Re
 		return &base.Response{StatusCode: base.StatusUnauthorized}, nil, liberrors.ErrServerAuth{}
 	}
 	if c.status != 0 {
-		return &base.Response{StatusCode: c.status}, nil, nil
+		return &base.Response{StatusCode: c.status, StatusMessage: c.message}, nil, nil
 	}
 	return &base.Response{StatusCode: base.StatusOK}, c.stream, nil
 }

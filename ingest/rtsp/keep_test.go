@@ -120,7 +120,7 @@ func TestCredentialsAreNeverSaid(t *testing.T) {
 		"bad scheme":  "http://" + user + ":" + password + "@cam/live",
 		"bad escape":  "rtsp://" + user + ":" + password + "@cam/%zz",
 		"raw slash":   "rtsp://" + user + ":" + password + "/x@cam/live",
-		"wrong login": "", "404": "", "codec": "", "works": "",
+		"wrong login": "", "404": "", "codec": "", "works": "", "camera that echoes": "",
 	}
 	for name, u := range urls {
 		t.Run(name, func(t *testing.T) {
@@ -133,6 +133,10 @@ func TestCredentialsAreNeverSaid(t *testing.T) {
 					opts = []cameraOptions{login(user, "other")}
 				case "404":
 					opts = append(opts, func(c *camera) { c.status = 404 })
+				case "camera that echoes":
+					opts = append(opts, func(c *camera) {
+						c.status, c.message = 503, "busy: rtsp://"+user+":"+password+"@cam ("+password+")"
+					})
 				case "codec":
 					f = &format.VP8{PayloadTyp: 96}
 				}
