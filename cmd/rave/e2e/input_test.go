@@ -61,6 +61,9 @@ func TestInputs(t *testing.T) {
 			if c.w == 0 {
 				c.w, c.h = 2*width, 2*height
 			}
+			if first := r.Pictures()[0]; first.Matrix == "" {
+				t.Errorf("the reader says nothing of colours: %+v", first)
+			}
 			for i, picture := range r.Pictures() {
 				if picture.Width != c.w || picture.Height != c.h {
 					t.Fatalf("picture %d is %dx%d; want %dx%d", i, picture.Width, picture.Height, c.w, c.h)
