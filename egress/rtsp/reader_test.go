@@ -1,6 +1,7 @@
 package rtsp
 
 import (
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,10 +29,12 @@ func TestSlowReaderSkipsToAKeyframe(t *testing.T) {
 	p := s.Path("cam1", PathConfig{OnReader: func() { wanted.Add(1) }})
 	mustOpen(t, p, videoTrack())
 	release := make(chan struct{})
+	let := sync.OnceFunc(func() { close(release) })
 	slow, fast := newPlayer(gortsplib.TransportTCP), newPlayer(gortsplib.TransportTCP)
 	slow.video = make(chan *rtp.Packet, 1<<16)
 	slow.gate = func() { <-release }
 	slow.play(t, pathURL(s, "cam1"))
+	t.Cleanup(let) // before the client is closed, whatever fails
 	fast.play(t, pathURL(s, "cam1"))
 	mustWrite(t, p, picture(0, 100, true))
 
@@ -42,7 +45,7 @@ func TestSlowReaderSkipsToAKeyframe(t *testing.T) {
 		receive(t, fast.units, "picture")
 	}
 	last := n
-	close(release)
+	let()
 	for range 3 { // the slow one waits for a keyframe
 		n++
 		mustWrite(t, p, picture(n, 1000, false))

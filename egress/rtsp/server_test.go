@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -107,8 +108,10 @@ func TestCloseIsQuickWithBusyReaders(t *testing.T) {
 	mustOpen(t, path, videoTrack())
 	stuck := newPlayer(gortsplib.TransportTCP)
 	release := make(chan struct{})
+	let := sync.OnceFunc(func() { close(release) })
 	stuck.gate = func() { <-release }
 	stuck.play(t, pathURL(s, "cam1"))
+	t.Cleanup(let) // before the client is closed, whatever fails
 	for n := range 100 {
 		mustWrite(t, path, picture(n, 100_000, n == 0))
 	}
@@ -127,7 +130,7 @@ func TestCloseIsQuickWithBusyReaders(t *testing.T) {
 	if d := time.Since(start); d > 2*time.Second {
 		t.Errorf("closing took %v", d)
 	}
-	close(release)
+	let()
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
