@@ -25,8 +25,8 @@ var bad = []struct{ key, file, want string }{
 	{"rtsp.udp", "rtsp: {udp: yes}",
 		`rave.yaml:1: rtsp.udp: "yes" is neither true nor false`},
 	{"rtsp.rtp_port", "rtsp: {rtp_port: 8001}",
-		`rave.yaml:1: rtsp.rtp_port: "8001" is not a port for RTP; use an even number from 1024 to 65534 (RTCP is on ` +
-			`the next port)`},
+		`rave.yaml:1: rtsp.rtp_port: "8001" is not a port for RTP; use auto, or an even number from 1024 to 65534 ` +
+			`(RTCP is on the next port)`},
 	{"http.listen", "http: {listen: 'http://localhost:80'}",
 		`rave.yaml:1: http.listen: "http://localhost:80" is not a listen address; use HOST:PORT, such as ` +
 			`127.0.0.1:8080, or :8080 for every interface`},

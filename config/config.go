@@ -44,7 +44,7 @@ const (
 type RTSP struct {
 	Listen  string // TCP address, host:port
 	UDP     bool   // offer RTP over UDP beside TCP
-	RTPPort int    // even UDP port for RTP; RTCP is on the next one
+	RTPPort Port   // even UDP port for RTP; RTCP is on the next one
 }
 
 // HTTP configures the status page, the API, metrics and health.
@@ -97,7 +97,7 @@ func (c *Config) Equal(o *Config) bool {
 func Default() *Config {
 	return &Config{
 		Log:            Log{Level: slog.LevelInfo, Format: LogText},
-		RTSP:           RTSP{Listen: "127.0.0.1:8554", UDP: true, RTPPort: 8000},
+		RTSP:           RTSP{Listen: "127.0.0.1:8554", UDP: true, RTPPort: PortAuto},
 		HTTP:           HTTP{Listen: "127.0.0.1:8080"},
 		Auth:           AuthUsers,
 		StreamDefaults: defaultStream(),
@@ -152,7 +152,7 @@ func (r *RTSP) schema() section {
 	return section{
 		{"listen", value(&r.Listen, parseListen("8554"), plain)},
 		{"udp", boolean(&r.UDP)},
-		{"rtp_port", integer(&r.RTPPort, parseRTPPort)},
+		{"rtp_port", number(&r.RTPPort, parseRTPPort)},
 	}
 }
 

@@ -28,7 +28,7 @@ streams:
 		want any
 	}{
 		{"level", c.Log.Level.String(), "ERROR"},
-		{"rtp_port", c.RTSP.RTPPort, 9000},
+		{"rtp_port", c.RTSP.RTPPort, Port(9000)},
 		{"model replaced", c.Models["my-x2"], "b.onnx"},
 		{"model added", c.Models["new"], "c.onnx"},
 		{"user's password", string(c.Users[0].Password), "new"},

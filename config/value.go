@@ -128,12 +128,29 @@ func loopback(listen string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func parseRTPPort(text string) (int, error) {
+// Port is a UDP port. PortAuto is chosen at the start.
+type Port int
+
+// PortAuto is 8000, or any that is free if that is taken.
+const PortAuto Port = 0
+
+// String returns "auto" or the number.
+func (p Port) String() string {
+	if p == PortAuto {
+		return auto
+	}
+	return strconv.Itoa(int(p))
+}
+
+func parseRTPPort(text string) (Port, error) {
+	if text == auto {
+		return PortAuto, nil
+	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1024 || n > 65534 || n%2 != 0 {
-		return 0, errors.New("is not a port for RTP; use an even number from 1024 to 65534 (RTCP is on the next port)")
+		return 0, errors.New("is not a port for RTP; use auto, or an even number from 1024 to 65534 (RTCP is on the next port)")
 	}
-	return n, nil
+	return Port(n), nil
 }
 
 func parseThreads(text string) (int, error) {

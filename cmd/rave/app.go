@@ -76,21 +76,28 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 		opt.onReady(a)
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	for _, s := range a.streams {
-		g.Go(func() error { return s.run(ctx) })
-	}
 	g.Go(func() error { return a.web.Run(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()
 		a.limitShutdown()
-		return errors.Join(a.rtsp.Close(), ctx.Err())
+		return ctx.Err()
 	})
+	g.Go(func() error { return a.runStreams(ctx) })
 	err = g.Wait()
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		err = nil
 	}
 	log.Info("stopped", "after", time.Since(a.started).Round(time.Millisecond))
 	return err
+}
+
+// runStreams runs all streams. The server that their packets go to is closed after them.
+func (a *app) runStreams(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, s := range a.streams {
+		g.Go(func() error { return s.run(ctx) })
+	}
+	return errors.Join(g.Wait(), a.rtsp.Close())
 }
 
 // limitShutdown ends the process if it does not end by itself.
@@ -103,7 +110,7 @@ func (a *app) limitShutdown() {
 }
 
 func (a *app) listenRTSP() (*rtsp.Server, error) {
-	port := a.cfg.RTSP.RTPPort
+	port := int(a.cfg.RTSP.RTPPort)
 	if !a.cfg.RTSP.UDP {
 		port = -1
 	}

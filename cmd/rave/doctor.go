@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"runtime"
 
@@ -23,6 +24,7 @@ func doctorCommand() *cobra.Command {
 		Short: "Say what this machine can do per stage, and the fix for what is missing",
 		Args:  args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			ffmpeg.SetLogger(slog.New(slog.DiscardHandler)) // what the probe encodes is nobody's news
 			d := software.New(software.Config{Library: library})
 			caps := d.Probe(cmd.Context())
 			healthy := report(cmd.Context(), cmd.OutOrStdout(), d, caps)

@@ -59,6 +59,8 @@ func rootCommand() *cobra.Command {
   rave doctor                                what this machine can do, and what is missing`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          args(cobra.NoArgs), // an unknown command
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(serveCommand(), demoCommand(), doctorCommand(), versionCommand(), passwordCommand())
