@@ -252,19 +252,11 @@ func (s *parameterSets) target(n []byte) (set *[]byte, i int) {
 	return nil, 0
 }
 
-// splitNALs splits Annex B (ITU-T H.264 annex B.1) into NAL units of more than header bytes. Start codes have three or
-// four bytes; zeros before them belong to them.
+// splitNALs returns the NAL units of more than header bytes: shorter ones say nothing, and RTP cannot carry them.
 func splitNALs(data []byte, header int) [][]byte {
 	var nals [][]byte
-	start := bytes.Index(data, []byte{0, 0, 1})
-	for start >= 0 {
-		data = data[start+3:]
-		start = bytes.Index(data, []byte{0, 0, 1})
-		n := data
-		if start >= 0 {
-			n = data[:start]
-		}
-		if n = bytes.TrimRight(n, "\x00"); len(n) > header {
+	for n := range media.NALUs(data) {
+		if len(n) > header {
 			nals = append(nals, n)
 		}
 	}

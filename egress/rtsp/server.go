@@ -1,6 +1,7 @@
 package rtsp
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -36,6 +37,9 @@ type Publisher interface {
 	Record(s *gortsplib.ServerSession) error
 	Leave(s *gortsplib.ServerSession, reason error)
 }
+
+// ErrUDPPort is wrapped by New's error when the fault is with UDPPort and not with Listen.
+var ErrUDPPort = errors.New("no UDP ports for RTP and RTCP")
 
 // Server is an RTSP server. Its methods may be called from any goroutine.
 type Server struct {
@@ -105,7 +109,7 @@ func (s *Server) listen() error {
 	if s.cfg.UDPPort >= 0 {
 		port, err := pickUDP(host, s.cfg.UDPPort)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %w", ErrUDPPort, err)
 		}
 		s.gs.UDPRTPAddress = net.JoinHostPort(host, strconv.Itoa(port))
 		s.gs.UDPRTCPAddress = net.JoinHostPort(host, strconv.Itoa(port+1))
