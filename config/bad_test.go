@@ -57,9 +57,9 @@ var bad = []struct{ key, file, want string }{
 	{"users.*.password", "users:\n- name: a\n  password: *secret",
 		`rave.yaml:3: not valid YAML: unknown anchor; quote a value that begins with *`},
 	{"users.*.password", "users:\n- name: a\n",
-		`rave.yaml:2: users[0].password: is missing; set password, or password_hash as rave passwd prints it`},
+		`rave.yaml:2: users[0].password: is missing; set password, or password_hash as rave password prints it`},
 	{"users.*.password_hash", "users: [{name: a, password_hash: secret}]",
-		`rave.yaml:1: users[0].password_hash: *** is not a bcrypt hash; make one with rave passwd`},
+		`rave.yaml:1: users[0].password_hash: *** is not a bcrypt hash; make one with rave password`},
 	{"users.*.password_hash", "users:\n- name: a\n  password: secret\n" +
 		"  password_hash: $2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
 		`rave.yaml:4: users[0].password_hash: stands beside password; keep one of the two`},

@@ -60,7 +60,7 @@ func (c *Config) checkUser(path string, u User, others []User, fail failFunc) {
 	}
 	switch {
 	case u.Password == "" && u.PasswordHash == "":
-		fail(path+".password", "is missing; set password, or password_hash as rave passwd prints it")
+		fail(path+".password", "is missing; set password, or password_hash as rave password prints it")
 	case u.Password != "" && u.PasswordHash != "":
 		fail(path+".password_hash", "stands beside password; keep one of the two")
 	}

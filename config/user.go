@@ -87,7 +87,7 @@ func (u *User) schema() section {
 
 func (u *User) setHash(text string) error {
 	if _, err := bcrypt.Cost([]byte(text)); err != nil {
-		return errors.New("is not a bcrypt hash; make one with rave passwd")
+		return errors.New("is not a bcrypt hash; make one with rave password")
 	}
 	u.PasswordHash = Secret(text)
 	return nil

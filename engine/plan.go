@@ -32,20 +32,22 @@ func (s *Session) announcePlan() {
 
 // sizeReason explains an output size that is not what the scale alone would give.
 func (s *Session) sizeReason() string {
+	e := &s.enh
 	r := s.cfg.Output
 	free := r
 	free.MaxWidth, free.MaxHeight = 0, 0
-	want := free.Format(s.enh.in, 2)
-	if want.Width <= s.enh.out.Width || r.Scale == 0 && s.cfg.Quality[0] == Lanczos {
+	want := free.Format(s.enh.in, e.modelScale)
+	if want.Width <= e.out.Width {
 		return ""
 	}
-	return fmt.Sprintf("output is %s and not %s because output.max is %dx%d", s.enh.out.Size(), want.Size(), r.MaxWidth, r.MaxHeight)
+	return fmt.Sprintf("output is %s and not %s because output.max is %dx%d", e.out.Size(), want.Size(), r.MaxWidth, r.MaxHeight)
 }
 
 // overloadReport says once, with measured figures, when the machine cannot hold the camera's frame rate.
 type overloadReport struct {
 	drops  atomic.Int64
 	frames int64
+	camera int64 // pictures decoded when the window began
 	work   time.Duration
 	since  time.Time
 	said   bool
@@ -62,6 +64,9 @@ func (o *overloadReport) worked(s *Session, d time.Duration) {
 	}
 	o.frames++
 	o.work += d
+	if o.camera == 0 {
+		o.camera = s.dec.pictures.Load()
+	}
 	if now.Sub(o.since) < window {
 		return
 	}
@@ -71,20 +76,20 @@ func (o *overloadReport) worked(s *Session, d time.Duration) {
 	case share > tolerable && !o.said:
 		o.said = true
 		rung, _ := s.enh.ladder.best()
-		lighter := "output.scale: 1, or a lower frame rate in the camera"
+		lighter := "a smaller picture or a lower frame rate in the camera"
 		if l := s.cfg.Quality[max(0, rung)+1:]; len(l) > 0 {
-			lighter = "quality: [" + strings.Join(l, ", ") + "], " + lighter
+			lighter = "quality: [" + strings.Join(l, ", ") + "], or " + lighter
 		}
 		perFrame := o.work / time.Duration(o.frames)
 		s.log.Warn("this machine cannot hold the frame rate",
-			"camera_fps", round1(float64(drops+o.frames)/now.Sub(o.since).Seconds()),
+			"camera_fps", round1(float64(s.dec.pictures.Load()-o.camera)/now.Sub(o.since).Seconds()),
 			"served_fps", round1(float64(o.frames)/now.Sub(o.since).Seconds()),
 			"enhance_ms", round1(float64(perFrame)/1e6), "enhancer", s.cfg.Quality[max(0, rung)], "lighter", lighter)
 	case share == 0 && o.said:
 		o.said = false
 		s.log.Info("the frame rate is held again")
 	}
-	o.since, o.frames, o.work = now, 0, 0
+	o.since, o.frames, o.work, o.camera = now, 0, 0, s.dec.pictures.Load()
 }
 
 func round1(v float64) float64 { return float64(int(v*10+0.5)) / 10 }

@@ -24,6 +24,7 @@ type decodeStage struct {
 	// sequence holds the sequence parameter sets that dec was made for; nil if they never came in-band
 	sequence []byte
 	input    atomic.Pointer[string]
+	pictures atomic.Int64 // decoded so far
 }
 
 func (d *decodeStage) close() {
@@ -114,6 +115,7 @@ func (s *Session) passDecoded(ctx context.Context, emitting *time.Duration) func
 		defer func() { *emitting += time.Since(decoded) }()
 		input := s.dec.dec.Input()
 		s.dec.input.Store(&input)
+		s.dec.pictures.Add(1)
 		s.obs.Decoded()
 		defer func() { s.obs.Waiting(StageEnhance, s.frames.Len()) }()
 		return put(ctx, s.frames, f)
@@ -130,11 +132,12 @@ func (s *Session) decodeFlush(ctx context.Context) error {
 
 // enhanceStage is what the enhance goroutine owns: one ladder for each generation.
 type enhanceStage struct {
-	ladder   *ladder
-	in, out  media.Format
-	shown    time.Time
-	prefer   *string
-	overload overloadReport
+	ladder     *ladder
+	in, out    media.Format
+	modelScale int // of the first rung
+	shown      time.Time
+	prefer     *string
+	overload   overloadReport
 }
 
 func (e *enhanceStage) close() {
@@ -226,7 +229,7 @@ func (s *Session) newGeneration(ctx context.Context, in media.Format) error {
 			return fmt.Errorf("%w: %w", errStrict, err)
 		}
 	}
-	e.in, e.out = in, s.cfg.Output.Format(in, info.Scale)
+	e.in, e.out, e.modelScale = in, s.cfg.Output.Format(in, info.Scale), info.Scale
 	rungs := s.cfg.Quality
 	if s.cfg.Strict {
 		rungs = rungs[:1]

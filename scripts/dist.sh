@@ -16,13 +16,15 @@ say "compiling rave $version"
 go build -trimpath -ldflags "-s -w -X main.version=$version" -o "$stage/rave" ./cmd/rave
 
 say "collecting files and licenses"
+licenses=$stage/licenses
 ort=$(cd .build/lib && echo libonnxruntime.so.*)
 cp ".build/lib/$ort" "$stage/lib/"; ln -s "$ort" "$stage/lib/libonnxruntime.so"
 cp LICENSE deploy/rave.service "$stage/"
-for file in README.md CHANGELOG.md rave.example.yaml docs/licensing.md; do [ ! -e "$file" ] || cp "$file" "$stage/"; done
+cp README.md CHANGELOG.md rave.example.yaml "$stage/"
+cp -r docs "$stage/docs"
+cp ingest/testsrc/clips/ATTRIBUTION.md "$licenses/demo-clips.md"
 
 ffmpeg=$(dirname "$(dirname "$PKG_CONFIG_PATH")")
-licenses=$stage/licenses
 cp "$ffmpeg/COPYRIGHT" "$licenses/ffmpeg"
 cp .build/lib/onnxruntime-LICENSE "$licenses/onnxruntime"
 cp .build/lib/onnxruntime-ThirdPartyNotices.txt "$licenses/onnxruntime-third-party"

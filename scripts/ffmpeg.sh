@@ -148,4 +148,3 @@ if [ -z "$prefix" ] || [ "${1:-}" = --update ]; then
 fi
 write_env "$prefix"
 say "FFmpeg $(cat "$prefix/VERSION") is ready; . .build/env.sh makes go build use it"
-echo "$prefix"

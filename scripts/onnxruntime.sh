@@ -18,4 +18,3 @@ for file in "capi/libonnxruntime.so.$version" LICENSE ThirdPartyNotices.txt; do
 done
 ln -sfn "libonnxruntime.so.$version" .build/lib/libonnxruntime.so
 say "ONNX Runtime $version is ready"
-echo ".build/lib/libonnxruntime.so.$version"

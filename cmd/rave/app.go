@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"runtime"
 	"time"
@@ -117,8 +118,11 @@ func (a *app) listenRTSP() (*rtsp.Server, error) {
 	srv, err := rtsp.New(rtsp.Config{
 		Listen: a.cfg.RTSP.Listen, UDPPort: port, Users: a.rtspUsers(), Log: a.log, OnDrop: a.dropped,
 	})
-	if err != nil {
-		return nil, a.cfg.Errorf("rtsp.listen", "cannot serve RTSP: %v", err)
+	switch {
+	case errors.Is(err, rtsp.ErrUDPPort):
+		return nil, a.cfg.Errorf("rtsp.rtp_port", "%v; choose another port, auto, or udp: false", err)
+	case err != nil:
+		return nil, a.cfg.Errorf("rtsp.listen", "%v; choose another address, or end what uses it", err)
 	}
 	return srv, nil
 }
@@ -167,5 +171,24 @@ func (a *app) dropped(path, reason string, n int) {
 	}
 }
 
-// url is where a stream is served, as seen from this machine.
-func (a *app) url(path string) string { return fmt.Sprintf("rtsp://%s/%s", a.rtsp.Addr(), path) }
+// url is where a stream is served.
+func (a *app) url(path string) string { return fmt.Sprintf("rtsp://%s/%s", reachable(a.rtsp.Addr()), path) }
+
+// reachable makes a listen address one that others can open: a listener on every interface is named by the address of
+// the first one that is not loopback.
+func reachable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	ip := net.ParseIP(host)
+	if err != nil || host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return listen
+	}
+	host = "localhost"
+	addrs, _ := net.InterfaceAddrs() // none is as good as an error
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
+			host = n.IP.String()
+			break
+		}
+	}
+	return net.JoinHostPort(host, port)
+}

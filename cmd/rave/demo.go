@@ -89,7 +89,7 @@ func announce(a *app) {
 	for _, s := range a.streams {
 		fmt.Printf("  %-10s enhanced %s\n  %-10s original %s\n", s.cfg.Name, a.url(s.cfg.Name), "", a.url(s.cfg.Name+"/original"))
 	}
-	fmt.Printf("Status page: http://%[1]s/   metrics: http://%[1]s/metrics\nCtrl-C ends it.\n\n", a.web.Addr())
+	fmt.Printf("Status page: http://%[1]s/   metrics: http://%[1]s/metrics\nCtrl-C ends it.\n\n", reachable(a.web.Addr().String()))
 }
 
 // statusLines prints one line every few seconds.

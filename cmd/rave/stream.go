@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -79,7 +80,10 @@ func (a *app) newStream(c config.Stream) (*stream, error) {
 }
 
 func (s *stream) unavailable(reason string) {
-	text := fmt.Sprintf("stream %s is not there: %s", s.cfg.Name, reason)
+	text := reason // the camera's own errors name the stream
+	if !strings.Contains(reason, "stream "+s.cfg.Name) {
+		text = fmt.Sprintf("stream %s is not there: %s", s.cfg.Name, reason)
+	}
 	s.original.SetUnavailable(text)
 	s.enhanced.SetUnavailable(text)
 }

@@ -1,5 +1,5 @@
 // Package enginetest checks that a backend keeps the promises that the engine relies on. Every backend runs the same
-// suite; a backend without one of the stages passes through the others.
+// suite.
 package enginetest
 
 import (

@@ -79,9 +79,17 @@ func (d *Device) NewEnhancer(ctx context.Context, p engine.EnhancerParams) (engi
 	e, err := newModelEnhancer(ctx, n, p)
 	if err != nil {
 		n.close()
-		return nil, fmt.Errorf("model %s: %w", p.Rung, err)
+		return nil, fmt.Errorf("model %s: %w", d.label(p.Rung), err)
 	}
 	return e, nil
+}
+
+// label names a model and its file, for errors.
+func (d *Device) label(name string) string {
+	if path, ok := d.cfg.Models[name]; ok {
+		return fmt.Sprintf("%s (%s)", name, path)
+	}
+	return name
 }
 
 // maxModelBytes bounds what is read of a model file: the weights of real-time networks are a few MB.
@@ -102,9 +110,9 @@ func (d *Device) load(name string) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("model %s: %w; correct the path in models: of the configuration", name, err)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("model %s: %s is not a regular file", name, path)
+		return nil, fmt.Errorf("model %s: not a regular file", d.label(name))
 	case info.Size() > maxModelBytes:
-		return nil, fmt.Errorf("model %s: %s has %d MB; at most %d are read", name, path, info.Size()>>20, maxModelBytes>>20)
+		return nil, fmt.Errorf("model %s: the file has %d MB; at most %d are read", d.label(name), info.Size()>>20, maxModelBytes>>20)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {

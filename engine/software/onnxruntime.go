@@ -93,11 +93,11 @@ func (d *Device) open(ctx context.Context, name string, threads int) (*network, 
 		return nil, err
 	}
 	if _, err := d.OpenRuntime(); err != nil {
-		return nil, fmt.Errorf("model %s: %w", name, err)
+		return nil, fmt.Errorf("model %s: %w", d.label(name), err)
 	}
 	n, err := newNetwork(ctx, name, data, threads)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", name, err)
+		return nil, fmt.Errorf("model %s: %w", d.label(name), err)
 	}
 	return n, nil
 }

@@ -145,7 +145,7 @@ func (p *program) finish() {
 		ended = true
 	default:
 	}
-	if err := p.Stop(10 * time.Second); err != nil && !ended {
+	if err := p.Stop(limit / 2); err != nil && !ended {
 		p.t.Errorf("%v", err)
 	} else if !ended && p.ExitCode() != 0 {
 		p.t.Errorf("exit status %d after SIGTERM", p.ExitCode())
@@ -195,7 +195,7 @@ func get(url, auth string) (status int, body string, err error) {
 	if user, password, ok := strings.Cut(auth, ":"); ok {
 		req.SetBasicAuth(user, password)
 	}
-	client := http.Client{Timeout: 10 * time.Second}
+	client := http.Client{Timeout: limit / 2}
 	resp, err := client.Do(req)
 	if err != nil {
 		return 0, "", err
@@ -328,7 +328,7 @@ func describe(address, path string, header ...string) (code int, answer string, 
 		return 0, "", err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(limit / 2))
 	request := fmt.Sprintf("DESCRIBE rtsp://%s/%s RTSP/1.0\r\nCSeq: 1\r\n", address, path)
 	for _, h := range header {
 		request += h + "\r\n"
