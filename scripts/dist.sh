@@ -23,6 +23,7 @@ cp LICENSE deploy/rave.service "$stage/"
 cp README.md CHANGELOG.md rave.example.yaml "$stage/"
 cp -r docs "$stage/docs"
 cp ingest/testsrc/clips/ATTRIBUTION.md "$licenses/demo-clips.md"
+cp ingest/testsrc/clips/LICENSE.* "$licenses/"
 
 ffmpeg=$(dirname "$(dirname "$PKG_CONFIG_PATH")")
 cp "$ffmpeg/COPYRIGHT" "$licenses/ffmpeg"

@@ -172,7 +172,9 @@ func (a *app) dropped(path, reason string, n int) {
 }
 
 // url is where a stream is served.
-func (a *app) url(path string) string { return fmt.Sprintf("rtsp://%s/%s", reachable(a.rtsp.Addr()), path) }
+func (a *app) url(path string) string {
+	return fmt.Sprintf("rtsp://%s/%s", reachable(a.rtsp.Addr()), path)
+}
 
 // reachable makes a listen address one that others can open: a listener on every interface is named by the address of
 // the first one that is not loopback.

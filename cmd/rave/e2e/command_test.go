@@ -217,7 +217,7 @@ func TestDemo(t *testing.T) {
 		if err := r.Wait(ctx, func(seen []reader.Seen) bool { return len(seen) >= 3 }); err != nil {
 			t.Fatal(err)
 		}
-		if picture := r.Pictures()[0]; picture.Width != size[0] || picture.Height != size[1] {
+		if picture := described(ctx, t, r)[0]; picture.Width != size[0] || picture.Height != size[1] {
 			t.Errorf("%s: %+v", name, picture)
 		}
 	}

@@ -87,7 +87,8 @@ func TestCameraComesBackWithAnotherFormat(t *testing.T) {
 			if err := r.WaitFor(ctx, fps); err != nil {
 				return err
 			}
-			last := r.Pictures()[len(r.Seen())-1]
+			pictures := described(ctx, t, r)
+			last := pictures[len(pictures)-1]
 			if last.Width != size[0] || last.Height != size[1] || !strings.Contains(r.Output(), "Audio: opus") {
 				return fmt.Errorf("the last picture is %+v: %s", last, ends(r.Output(), 12, 0))
 			}

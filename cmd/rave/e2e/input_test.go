@@ -61,10 +61,10 @@ func TestInputs(t *testing.T) {
 			if c.w == 0 {
 				c.w, c.h = 2*width, 2*height
 			}
-			if first := r.Pictures()[0]; first.Matrix == "" {
+			if first := described(ctx, t, r)[0]; first.Matrix == "" {
 				t.Errorf("the reader says nothing of colours: %+v", first)
 			}
-			for i, picture := range r.Pictures() {
+			for i, picture := range described(ctx, t, r) {
 				if picture.Width != c.w || picture.Height != c.h {
 					t.Fatalf("picture %d is %dx%d; want %dx%d", i, picture.Width, picture.Height, c.w, c.h)
 				}
@@ -95,7 +95,7 @@ func TestOriginalIsUntouched(t *testing.T) {
 			complete(ctx, t, p, r, 3*fps, loop)
 			wait(ctx, t, direct, 1)
 			ascending(t, r)
-			got, want := r.Pictures()[0], direct.Pictures()[0]
+			got, want := described(ctx, t, r)[0], described(ctx, t, direct)[0]
 			if got.Width != want.Width || got.Height != want.Height || got.Format != want.Format || got.Range != want.Range || got.Matrix != want.Matrix {
 				t.Errorf("the reader has %+v; the camera sends %+v", got, want)
 			}

@@ -43,7 +43,7 @@ func TestEveryFrameArrivesInOrderAtTwiceTheSize(t *testing.T) {
 			wait(ctx, t, r, 1)
 			p.until(ctx, "cam", "the enhancer serves", func(s streamStatus) bool { return s.Enhancer == c.quality })
 			complete(ctx, t, p, r, 4*fps, loop)
-			for i, picture := range r.Pictures() {
+			for i, picture := range described(ctx, t, r) {
 				if picture.Width != 2*width || picture.Height != 2*height {
 					t.Fatalf("picture %d is %dx%d", i, picture.Width, picture.Height)
 				}
@@ -73,10 +73,10 @@ func TestPublishers(t *testing.T) {
 			original := watch(t, p.url("studio/original"), "tcp")
 			complete(ctx, t, p, enhanced, 2*fps, loop)
 			complete(ctx, t, p, original, 2*fps, loop)
-			if picture := enhanced.Pictures()[0]; picture.Width != 2*width {
+			if picture := described(ctx, t, enhanced)[0]; picture.Width != 2*width {
 				t.Errorf("enhanced is %+v", picture)
 			}
-			if picture := original.Pictures()[0]; picture.Width != width {
+			if picture := described(ctx, t, original)[0]; picture.Width != width {
 				t.Errorf("original is %+v", picture)
 			}
 			if transport == "tcp" {

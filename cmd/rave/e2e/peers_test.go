@@ -112,6 +112,20 @@ func wait(ctx context.Context, t *testing.T, r *reader.Reader, n int) {
 	}
 }
 
+// described returns what FFmpeg says of all pictures seen so far: its word may come a little later than the picture.
+func described(ctx context.Context, t *testing.T, r *reader.Reader) []reader.Picture {
+	t.Helper()
+	n := max(1, len(r.Seen()))
+	var list []reader.Picture
+	eventually(ctx, t, "FFmpeg describes the pictures", func() error {
+		if list = r.Pictures(); len(list) < n {
+			return fmt.Errorf("%d of %d", len(list), n)
+		}
+		return nil
+	})
+	return list
+}
+
 // publish sends a clip in a loop, as FFmpeg does.
 func publish(ctx context.Context, t *testing.T, clip, url, transport string) *process.Process {
 	t.Helper()
@@ -199,7 +213,7 @@ func numbers(seen []reader.Seen) string {
 func ascending(t *testing.T, r *reader.Reader) {
 	t.Helper()
 	pictures := r.Pictures()
-	for i := range pictures[1:] {
+	for i := range max(0, len(pictures)-1) {
 		if a, b := pictures[i].PTS, pictures[i+1].PTS; b <= a {
 			t.Errorf("picture %d: timestamp %v after %v", i+1, b, a)
 		}
