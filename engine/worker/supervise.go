@@ -1,0 +1,331 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rave/engine"
+)
+
+const (
+	// What a worker has, after goodbye, to end by itself.
+	grace = time.Second
+	// A worker that lived shorter, or gave no picture, has died quickly.
+	quickly  = time.Second
+	pauseMin = 100 * time.Millisecond
+	pauseMax = 15 * time.Second
+	// A worker is judged by this many beats in a row; a main process that was stopped itself sees only one.
+	beats = 4
+)
+
+// death says how a worker ended.
+type death struct {
+	reason string
+	err    error
+	pid    int
+	lived  time.Duration
+	gave   bool // pictures
+}
+
+// live starts a worker and stays with it until it has ended and everything of it is gone.
+func (c *Client) live(ctx context.Context) death {
+	began := time.Now()
+	p, err := spawn(ctx, c.cfg, c.log)
+	if err != nil {
+		return death{reason: reasonStart, err: err, lived: time.Since(began)}
+	}
+	c.pid.Store(int64(p.pid))
+	c.out.renew()
+	c.window.open()
+	c.signal()
+	l := &life{c: c, p: p, done: make(chan struct{}), broken: make(chan error, 2)}
+	start := c.startMessage()
+	var wg sync.WaitGroup
+	wg.Go(func() { l.broken <- l.write(start) })
+	wg.Go(func() { l.broken <- l.read() })
+	d := l.watch(ctx)
+	close(l.done)
+	p.end(&wg)
+	c.pid.Store(0)
+	if d.reason == "" {
+		d.reason, d.err = p.cause()
+	}
+	if text := l.failed.Load(); text != nil {
+		if d.err = errors.New(*text); !l.ready.Load() {
+			d.reason = reasonStart
+		}
+	}
+	d.pid, d.lived, d.gave = p.pid, time.Since(began), l.gave.Load()
+	return d
+}
+
+// startMessage tells a new worker what to do and where the last one stopped.
+func (c *Client) startMessage() []byte {
+	o, prefer := c.takeOrders()
+	if o.goodbye { // the other orders are out of date
+		c.order(func(o *orders) { o.goodbye = true })
+	}
+	return startMessage{
+		version: protocolVersion, level: lowest(c.log), resume: c.out.started, after: c.out.last, prefer: prefer,
+		spec: c.cfg.Spec, config: c.cfg.Session,
+	}.encode()
+}
+
+// mourner remembers earlier deaths.
+type mourner struct {
+	quick    int    // quick deaths in a row
+	suspect  uint64 // the group of pictures that the last worker died with
+	accused  bool   // there is a suspect
+	restarts int
+}
+
+// bury says that a worker has died, decides what the next one is given and how long it has to wait.
+func (c *Client) bury(m *mourner, d death) time.Duration {
+	m.restarts++
+	c.restarts.Add(1)
+	quick := !d.gave || d.lived < quickly
+	group, given := c.window.rewind()
+	poison := !d.gave && given > 0 && m.accused && m.suspect == group // again, and the same packets were in flight
+	if poison {
+		c.window.skip()
+	}
+	m.suspect, m.accused = group, given > 0 && !poison
+	var pause time.Duration
+	if !quick {
+		m.quick = 0
+	} else if m.quick++; m.quick > 1 {
+		pause = min(pauseMin<<min(m.quick-2, 10), pauseMax)
+	}
+	c.log.Error("worker process died, starting another", "reason", d.reason, "err", d.err, "pid", d.pid,
+		"lived", d.lived.Round(time.Millisecond), "restarts", m.restarts, "in", pause, "packets_again", given)
+	if poison {
+		c.log.Error("two workers died with the same packets; they are skipped up to the next keyframe", "packets", given)
+	}
+	if c.cfg.OnRestart != nil {
+		c.cfg.OnRestart(d.reason)
+	}
+	return pause
+}
+
+// life is one worker, from its start to its end. Three goroutines share it: write, read and watch.
+type life struct {
+	c      *Client
+	p      *process
+	done   chan struct{}
+	broken chan error // why write and read have ended
+
+	hello  bool        // of the reader
+	ready  atomic.Bool // it has made its plan and answers
+	heard  atomic.Bool // something came since the last beat
+	gave   atomic.Bool // a picture has come
+	failed atomic.Pointer[string]
+	work   progress
+}
+
+// progress is what is known of the stages of the worker that may stand still.
+type progress struct{ decode, enhance stage }
+
+// stage counts what was handed to it since it last finished something.
+type stage struct {
+	pending atomic.Int64
+	moved   atomic.Bool // since the last beat
+	stalled int         // beats; of the watcher
+}
+
+func (s *stage) move() {
+	s.pending.Store(0)
+	s.moved.Store(true)
+}
+
+// beat returns for how many beats in a row the stage has had work and finished none of it.
+func (s *stage) beat() int {
+	if s.stalled++; s.moved.Swap(false) || s.pending.Load() == 0 {
+		s.stalled = 0
+	}
+	return s.stalled
+}
+
+// watch waits for the end: of ctx, of the process, or of our patience. An empty reason leaves the verdict to the
+// process's exit status.
+func (l *life) watch(ctx context.Context) death {
+	interval := l.c.cfg.HangAfter / beats
+	beat := time.NewTicker(interval)
+	defer beat.Stop()
+	patience, silent := beats*beats, 0 // making the plan takes time
+	for {
+		select {
+		case <-ctx.Done():
+			l.c.order(func(o *orders) { o.goodbye = true })
+			l.p.wait(grace)
+			return death{}
+		case <-l.p.exited:
+			return death{}
+		case err := <-l.broken:
+			if l.p.wait(grace/4) || errors.Is(err, io.EOF) {
+				return death{}
+			}
+			return death{reason: reasonProtocol, err: err}
+		case <-beat.C:
+		}
+		if silent++; l.heard.Swap(false) {
+			silent = 0
+		}
+		if l.ready.Load() {
+			patience = beats
+		}
+		if silent > patience {
+			return death{reason: reasonHang, err: fmt.Errorf("no sign of life for %v", time.Duration(silent)*interval)}
+		}
+		if stalled := max(l.work.decode.beat(), l.work.enhance.beat()); time.Duration(stalled)*interval > l.c.cfg.StallAfter {
+			return death{reason: reasonStall, err: fmt.Errorf("no picture finished for %v", l.c.cfg.StallAfter)}
+		}
+		l.c.order(func(o *orders) { o.ping = true })
+	}
+}
+
+// write sends the worker its start, then whatever there is, control first.
+func (l *life) write(start []byte) error {
+	c, conn := l.c, l.p.conn
+	if err := conn.write(kindStart, start); err != nil {
+		return err
+	}
+	var head []byte
+	for {
+		stop, err := l.control()
+		for err == nil && !stop {
+			p, ok := c.window.take()
+			if !ok {
+				break
+			}
+			l.work.decode.pending.Add(1)
+			head = appendPacket(head[:0], p, time.Now())
+			err = conn.write(kindPacket, head, p.Data)
+		}
+		if err == nil {
+			err = conn.flush()
+		}
+		if err != nil || stop {
+			return err
+		}
+		select {
+		case <-l.done:
+			return nil
+		case <-c.wake:
+		}
+	}
+}
+
+// control writes the orders; after goodbye nothing follows.
+func (l *life) control() (stop bool, err error) {
+	o, prefer := l.c.takeOrders()
+	conn := l.p.conn
+	if o.keyframe {
+		err = conn.write(kindKeyframe)
+	}
+	if o.prefer && err == nil {
+		err = conn.write(kindPrefer, appendText(nil, *prefer))
+	}
+	if o.ping && err == nil {
+		err = conn.write(kindPing)
+	}
+	if o.goodbye && err == nil {
+		err = conn.write(kindGoodbye)
+	}
+	return o.goodbye, err
+}
+
+// read passes on what the worker sends.
+func (l *life) read() error {
+	for {
+		k, message, err := l.p.conn.read()
+		if err != nil {
+			return err
+		}
+		l.heard.Store(true)
+		if err := l.receive(k, message); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *life) receive(k kind, message []byte) error {
+	if !l.hello && k != kindHello {
+		return fmt.Errorf("%w: kind %d before hello", errMalformed, k)
+	}
+	switch k {
+	case kindHello:
+		f := fields{b: message}
+		if v := f.int(); v != protocolVersion || f.end() != nil {
+			return fmt.Errorf("%w: the worker speaks version %d and not %d", errMalformed, v, protocolVersion)
+		}
+		l.hello = true
+	case kindPong:
+		l.ready.Store(true)
+	case kindTracks:
+		tracks, err := decodeTracks(message)
+		if err != nil {
+			return err
+		}
+		l.c.out.describe(tracks)
+	case kindPacket:
+		p, err := decodePacket(message, time.Now())
+		if err != nil {
+			return err
+		}
+		if l.c.out.tracks == nil {
+			return fmt.Errorf("%w: packet of an unknown track", errMalformed)
+		}
+		if l.c.out.packet(p) {
+			l.gave.Store(true)
+		}
+	case kindEvents:
+		return l.events(message)
+	case kindFailed:
+		f := fields{b: message}
+		text := f.text()
+		l.failed.Store(&text)
+		return f.end()
+	default:
+		return fmt.Errorf("%w: kind %d", errMalformed, k)
+	}
+	return nil
+}
+
+func (l *life) events(message []byte) error {
+	b, err := decodeBatch(message, time.Now())
+	if err != nil {
+		return err
+	}
+	l.work.follow(&b)
+	b.tell(l.c.obs)
+	for _, r := range b.records {
+		r.repeat(l.c.log)
+	}
+	return nil
+}
+
+// follow judges by a worker's reports which stages get on: finishing or refusing something is getting on, being
+// overrun is not.
+func (w *progress) follow(b *batch) {
+	w.enhance.pending.Add(int64(b.decoded))
+	moved := func(stage string) {
+		if stage == engine.StageDecode {
+			w.decode.move()
+		} else {
+			w.enhance.move() // the enhancer waits for the encoder
+		}
+	}
+	for _, s := range b.stages {
+		moved(s.stage)
+	}
+	for _, d := range b.drops {
+		if d.reason != engine.DropOverload && d.reason != engine.DropOverflow {
+			moved(d.stage)
+		}
+	}
+}
