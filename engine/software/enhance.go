@@ -37,8 +37,12 @@ type lanczos struct {
 	what   string
 }
 
+// assumedFPS is for sizing work whose frame rate is not known.
+const assumedFPS = 30
+
 func newLanczos(ctx context.Context, p engine.EnhancerParams) (*lanczos, error) {
-	scaler, err := ffmpeg.NewScaler(ffmpeg.PictureOf(p.In), ffmpeg.PictureOf(p.Out), ffmpeg.Lanczos, p.Threads)
+	scaler, err := ffmpeg.NewScaler(ffmpeg.PictureOf(p.In), ffmpeg.PictureOf(p.Out), ffmpeg.Lanczos,
+		threadsFor(p.Out, assumedFPS, p.Threads))
 	if err != nil {
 		return nil, fmt.Errorf("lanczos: %w", err)
 	}

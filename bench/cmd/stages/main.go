@@ -32,7 +32,7 @@ const readingSpeed = 100
 
 type options struct {
 	clips, systems, library, models, preset, out string
-	pictures, bitrate                            int
+	pictures, bitrate, threads                   int
 }
 
 func main() {
@@ -45,6 +45,7 @@ func main() {
 	flag.StringVar(&o.out, "o", "", "JSON file; empty: standard output")
 	flag.IntVar(&o.pictures, "pictures", 200, "of each clip")
 	flag.IntVar(&o.bitrate, "bitrate", 2_000_000, "of the encoder, bits per second")
+	flag.IntVar(&o.threads, "threads", runtime.NumCPU(), "of each stage")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "stages:", err)
@@ -136,7 +137,7 @@ func (b bench) pace() func() {
 
 func (b bench) decode(ctx context.Context, in []media.Packet, cost map[string]float64) ([]*media.Frame, error) {
 	dec, err := b.device.NewDecoder(ctx, engine.DecoderParams{
-		Track: b.clip.Tracks()[0], Threads: runtime.NumCPU(), Frames: len(in) + 1, Ledger: b.ledger,
+		Track: b.clip.Tracks()[0], Threads: b.o.threads, Frames: len(in) + 1, Ledger: b.ledger,
 	})
 	if err != nil {
 		return nil, err
@@ -160,7 +161,7 @@ func (b bench) decode(ctx context.Context, in []media.Packet, cost map[string]fl
 func (b bench) enhance(ctx context.Context, rung string, in []*media.Frame, cost map[string]float64) ([]*media.Frame, error) {
 	format := in[0].Format
 	e, err := b.device.NewEnhancer(ctx, engine.EnhancerParams{
-		Rung: rung, In: format, Out: engine.OutputRule{Scale: 2}.Format(format, 2), Threads: runtime.NumCPU(), Frames: len(in) + 1,
+		Rung: rung, In: format, Out: engine.OutputRule{Scale: 2}.Format(format, 2), Threads: b.o.threads, Frames: len(in) + 1,
 		Ledger: b.ledger,
 	})
 	if err != nil {
@@ -183,7 +184,7 @@ func (b bench) enhance(ctx context.Context, rung string, in []*media.Frame, cost
 
 func (b bench) encode(in []*media.Frame, cost map[string]float64) error {
 	enc, err := b.device.NewEncoder(engine.EncoderParams{
-		In: in[0].Format, Preset: b.o.preset, Bitrate: b.o.bitrate, FrameRate: b.fps, Threads: runtime.NumCPU(),
+		In: in[0].Format, Preset: b.o.preset, Bitrate: b.o.bitrate, FrameRate: b.fps, Threads: b.o.threads,
 	})
 	if err != nil {
 		return err
