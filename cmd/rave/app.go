@@ -76,15 +76,18 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 	if opt.onReady != nil {
 		opt.onReady(a)
 	}
+	var limit *time.Timer
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.web.Run(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()
-		a.limitShutdown()
+		log.Info("stopping")
+		limit = time.AfterFunc(shutdownLimit, a.giveUp)
 		return ctx.Err()
 	})
 	g.Go(func() error { return a.runStreams(ctx) })
 	err = g.Wait()
+	limit.Stop()
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		err = nil
 	}
@@ -101,13 +104,10 @@ func (a *app) runStreams(ctx context.Context) error {
 	return errors.Join(g.Wait(), a.rtsp.Close())
 }
 
-// limitShutdown ends the process if it does not end by itself.
-func (a *app) limitShutdown() {
-	a.log.Info("stopping")
-	time.AfterFunc(shutdownLimit, func() {
-		a.log.Error("the orderly end took too long; ending now", "limit", shutdownLimit)
-		os.Exit(exitFailed)
-	})
+// giveUp ends the process when it does not end by itself.
+func (a *app) giveUp() {
+	a.log.Error("the orderly end took too long; ending now", "limit", shutdownLimit)
+	os.Exit(exitFailed)
 }
 
 func (a *app) listenRTSP() (*rtsp.Server, error) {

@@ -176,7 +176,7 @@ func TestAnnounce(t *testing.T) {
 	for _, c := range []struct{ path, status, reason string }{
 		{"unknown", "404", `configure it with "source: publish"`},
 		{"pulled", "403", "has a source of its own"},
-		{"busy", "400", "has a publisher already"},
+		{"busy", "406", "has a publisher already"},
 	} {
 		_, err := publishTo(s, c.path, nil)
 		checkStatus(t, c.path, err, c.status)

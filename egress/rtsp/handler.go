@@ -77,7 +77,7 @@ func (h *handler) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.R
 	}
 	if err := publisher.Announce(ctx.Session, ctx.Description); err != nil {
 		h.s.log.Warn("publisher refused", "stream", name, "error", err)
-		return answer(base.StatusBadRequest, err.Error()), nil
+		return answer(base.StatusNotAcceptable, err.Error()), nil // clients show no reasons beside 400
 	}
 	h.s.mu.Lock()
 	h.s.recorders[ctx.Session] = publisher

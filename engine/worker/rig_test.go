@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"encoding/json"
+	"syscall"
 	"testing"
 	"time"
 
@@ -168,6 +169,16 @@ func receive[T any](t testing.TB, c <-chan T) T {
 		t.Fatal("nothing came")
 	}
 	panic("unreachable")
+}
+
+// signal sends a signal to the worker.
+func (r *rig) signal(s syscall.Signal) {
+	r.t.Helper()
+	pid := 0
+	eventually(r.t, "there is a worker", func() bool { pid = r.client.PID(); return pid != 0 })
+	if err := syscall.Kill(pid, s); err != nil {
+		r.t.Error(err)
+	}
 }
 
 // ascending checks the times of everything that came out, and that readers were told of one format only.

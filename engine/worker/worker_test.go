@@ -73,10 +73,10 @@ func TestDeaths(t *testing.T) {
 			})
 			for i, p := range packets {
 				if i == at && fault == "kill" {
-					syscall.Kill(r.client.PID(), syscall.SIGKILL)
+					r.signal(syscall.SIGKILL)
 				}
 				if i == at && fault == "stop" {
-					syscall.Kill(r.client.PID(), syscall.SIGSTOP)
+					r.signal(syscall.SIGSTOP)
 				}
 				if made := r.step(p); made.PTS != p.PTS || i == at && !made.Keyframe {
 					t.Fatalf("packet %d at %v: %v, keyframe %v", i, p.PTS, made.PTS, made.Keyframe)
@@ -108,7 +108,7 @@ func TestLongGroup(t *testing.T) {
 		r.session.Send(t.Context(), p)
 		r.next()
 	}
-	syscall.Kill(r.client.PID(), syscall.SIGKILL)
+	r.signal(syscall.SIGKILL)
 	start := time.Now()
 	if made := r.step(packets[n]); !made.Keyframe || made.PTS != packets[n].PTS {
 		t.Errorf("back at %v, keyframe %v", made.PTS, made.Keyframe)
@@ -122,23 +122,32 @@ func TestLongGroup(t *testing.T) {
 
 // TestStall: a worker that answers, but whose decoder does not come back, is replaced.
 func TestStall(t *testing.T) {
-	track, packets := footage(t, 60, 60, 1)
+	track, packets := footage(t, 400, 400, 1)
 	r := inWorker(t, track, spec{Fault: "hang", At: packets[30].PTS, Once: filepath.Join(t.TempDir(), "once")}, func(c *worker.Config) {
 		c.HangAfter, c.StallAfter = 2*time.Second, time.Second
 	})
 	for _, p := range packets[:30] {
 		r.step(p)
 	}
-	for _, p := range packets[30:40] {
-		r.send(p)
-	}
-	if reason := receive(t, r.deaths); reason != "stall" {
-		t.Errorf("died by %s", reason)
+	beat := time.NewTicker(frameTime) // a camera goes on
+	defer beat.Stop()
+	next := 30
+	for dead := false; !dead; {
+		select {
+		case <-beat.C:
+			r.send(packets[next])
+			next++
+		case reason := <-r.deaths:
+			dead = true
+			if reason != "stall" {
+				t.Errorf("died by %s", reason)
+			}
+		}
 	}
 	if made := r.next(); made.PTS < packets[30].PTS || !made.Keyframe {
 		t.Errorf("back at %v", made.PTS)
 	}
-	r.step(packets[40])
+	r.step(packets[next])
 	r.ascending()
 }
 
@@ -149,7 +158,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	pid := 0
 	for i, p := range packets {
 		if i%10 == 5 {
-			syscall.Kill(victim.client.PID(), syscall.SIGKILL)
+			victim.signal(syscall.SIGKILL)
 		}
 		victim.send(p)
 		if made := neighbour.step(p); made.PTS != p.PTS {
@@ -245,7 +254,7 @@ func TestPreferOutlivesWorker(t *testing.T) {
 	r.session.Prefer(engine.Lanczos)
 	for i, p := range packets {
 		if i == 10 {
-			syscall.Kill(r.client.PID(), syscall.SIGKILL)
+			r.signal(syscall.SIGKILL)
 		}
 		if made := r.step(p); made.Enhancer != engine.Lanczos {
 			t.Errorf("packet %d by %s", i, made.Enhancer)
@@ -305,7 +314,7 @@ func TestEnd(t *testing.T) {
 			r.step(packets[0])
 			r.step(packets[1])
 			if fault == "stop" {
-				syscall.Kill(r.client.PID(), syscall.SIGSTOP)
+				r.signal(syscall.SIGSTOP)
 			}
 			r.send(packets[2])
 		}
