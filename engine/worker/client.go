@@ -76,7 +76,8 @@ type Client struct {
 // orders are the control messages that wait to be written.
 type orders struct{ keyframe, prefer, ping, goodbye bool }
 
-// New makes a Client whose packets go to out, as engine.New does. Run starts the process.
+// New makes a Client whose packets go to out, as engine.New does; a call of out that blocks looks like a worker that
+// hangs. Run starts the process.
 func New(cfg Config, out media.Output) (*Client, error) {
 	switch {
 	case cfg.Session.Replay:
