@@ -151,7 +151,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 			t.Errorf("%q is printed: …%s…", secret, out[max(i-80, 0):i+len(secret)])
 		}
 	}
-	if !strings.Contains(c.String(), "token=***&channel=1") {
+	if !strings.Contains(c.String(), "token=***&channel=***") {
 		t.Errorf("the rest of the URL is lost:\n%s", c)
 	}
 	if s := r.Streams[0]; s.Username != hidden || s.Password != hidden || strings.Contains(s.Source.URL(), "marked") {
@@ -183,6 +183,24 @@ func TestSource(t *testing.T) {
 		}
 		if src.Publish() != (c.in == "publish") {
 			t.Errorf("%s: Publish() = %v", c.in, src.Publish())
+		}
+	}
+}
+
+// TestParametersAreHidden reads the table that package ingest reads as well.
+func TestParametersAreHidden(t *testing.T) {
+	data, err := os.ReadFile("../ingest/testdata/redact.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		in, want, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if !ok || in == "#" {
+			continue
+		}
+		src, _, _, err := parseSource(in)
+		if want = strings.TrimSpace(want); err != nil || src.String() != want {
+			t.Errorf("%s is shown as %s, want %s (%v)", in, src, want, err)
 		}
 	}
 }

@@ -27,7 +27,7 @@ func (s Source) URL() string {
 	return s.url
 }
 
-// String returns "publish", or the URL with what looks like a secret in its path or query replaced.
+// String returns "publish", or the URL without the values of its query and what looks like a secret in its path.
 func (s Source) String() string { return hideParams(s.url) }
 
 // GoString is String: %#v must not print more.
@@ -94,10 +94,30 @@ func unescape(text string) string {
 	return text
 }
 
-// secretParam matches parameters that cameras take as credentials in paths and queries.
-var secretParam = regexp.MustCompile(`(?is)((?:user|login|pass|pwd|token|secret|auth|key)[a-z_-]*=)[^&]*`)
+// secretParam matches parameters outside a query that may be credentials.
+var secretParam = regexp.MustCompile(`(?is)((?:user|login|pass|pwd|token|secret|auth|key)[a-z0-9_-]*=)[^&]*`)
 
-func hideParams(text string) string { return secretParam.ReplaceAllString(text, "${1}"+hidden) }
+// hideParams replaces what a URL's parameters say: in the query all values, since every maker has a name of its own for
+// credentials, and before it the values of names that are known. Package ingest has the same function;
+// ../ingest/testdata/redact.txt is for both.
+func hideParams(text string) string {
+	path, query, ok := strings.Cut(text, "?")
+	path = secretParam.ReplaceAllString(path, "${1}"+hidden)
+	if !ok {
+		return path
+	}
+	items := strings.Split(query, "&")
+	for i, item := range items {
+		name, _, named := strings.Cut(item, "=")
+		switch {
+		case named:
+			items[i] = name + "=" + hidden
+		case item != "":
+			items[i] = hidden
+		}
+	}
+	return path + "?" + strings.Join(items, "&")
+}
 
 // showURL quotes a refused source.
 func showURL(text string) string { return strconv.Quote(clip(hideCredentials(text))) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -60,55 +61,47 @@ func unescape(s string) string {
 	return s
 }
 
-// RedactURL returns a URL that is fit to be shown: user information and passwords in the query (or in the path, as
-// some cameras want them) are replaced by "***". It also serves for URLs that do not parse.
+// RedactURL returns a URL that is fit to be shown: user information, every value of the query and passwords in the path
+// (where some cameras want them) are replaced by "***". It also serves for URLs that do not parse.
 func RedactURL(raw string) string {
 	i := strings.Index(raw, "://")
 	if i < 0 {
 		if j := strings.LastIndexByte(raw, '@'); j >= 0 {
 			raw = "***" + raw[j:]
 		}
-		return redactParams(raw)
+		return hideParams(raw)
 	}
 	head, rest := raw[:i+3], raw[i+3:]
 	// Whatever precedes the last '@' may be a piece of a password with a raw '/' in it.
 	if j := strings.LastIndexByte(rest, '@'); j >= 0 {
 		rest = "***" + rest[j:]
 	}
-	return head + redactParams(rest)
+	return head + hideParams(rest)
 }
 
-// redactParams hides the values of password=…, pwd=… and the like, up to the next separator.
-func redactParams(s string) string {
-	lower := strings.ToLower(s)
-	if len(lower) != len(s) {
-		lower = s // letters whose lower case is longer: compare as they are
-	}
-	var b strings.Builder
-	for {
-		at, n := findParam(lower)
-		if at < 0 {
-			return b.String() + s
-		}
-		end := at + n
-		for end < len(s) && !strings.ContainsRune("&?/; \t\n\"'", rune(s[end])) {
-			end++
-		}
-		b.WriteString(s[:at+n])
-		b.WriteString("***")
-		s, lower = s[end:], lower[end:]
-	}
-}
+// secretParam matches parameters outside a query that may be credentials.
+var secretParam = regexp.MustCompile(`(?is)((?:user|login|pass|pwd|token|secret|auth|key)[a-z0-9_-]*=)[^&]*`)
 
-// findParam finds the first secret parameter; n is the length of "name=".
-func findParam(lower string) (at, n int) {
-	at = -1
-	for _, name := range []string{"password=", "passwd=", "pass=", "pwd=", "token="} {
-		if i := strings.Index(lower, name); i >= 0 && (at < 0 || i < at) {
-			at, n = i, len(name)
+// hideParams replaces what a URL's parameters say: in the query all values, since every maker has a name of its own for
+// credentials, and before it the values of names that are known. Package config, which may import nobody, has the same
+// function; testdata/redact.txt is for both.
+func hideParams(text string) string {
+	path, query, ok := strings.Cut(text, "?")
+	path = secretParam.ReplaceAllString(path, "${1}***")
+	if !ok {
+		return path
+	}
+	items := strings.Split(query, "&")
+	for i, item := range items {
+		name, _, named := strings.Cut(item, "=")
+		switch {
+		case named:
+			items[i] = name + "=***"
+		case item != "":
+			items[i] = "***"
 		}
 	}
-	return at, n
+	return path + "?" + strings.Join(items, "&")
 }
 
 // Secrets are strings that must not be said. They are removed from text whatever wrote it.
@@ -130,30 +123,25 @@ func NewSecrets(secrets ...string) Secrets {
 	return s
 }
 
-// String returns text without secrets and without the user information of URLs in it.
+// String returns text without secrets, and without the user information and the values in the queries of URLs in it.
 func (s Secrets) String(text string) string {
 	for _, r := range s.replace {
 		text = strings.ReplaceAll(text, r, "***")
 	}
-	var b strings.Builder
-	for {
-		i := strings.Index(text, "://")
-		if i < 0 {
-			return b.String() + redactParams(text)
-		}
-		b.WriteString(text[:i+3])
-		text = text[i+3:]
-		end := strings.IndexAny(text, " \t\n\"'<>")
-		if end < 0 {
-			end = len(text)
-		}
-		if j := strings.LastIndexByte(text[:end], '@'); j >= 0 {
-			b.WriteString("***")
-			text = text[j:]
-			end -= j
-		}
-		b.WriteString(redactParams(text[:end]))
-		text = text[end:]
+	return word.ReplaceAllStringFunc(text, redactWord)
+}
+
+// word matches what a URL in a text may consist of.
+var word = regexp.MustCompile("[^ \t\r\n\"'<>]+")
+
+func redactWord(w string) string {
+	switch query := strings.IndexByte(w, '?'); {
+	case strings.Contains(w, "://"):
+		return RedactURL(w)
+	case query >= 0 && strings.Contains(w[query:], "="): // a path with its query
+		return hideParams(w)
+	default:
+		return secretParam.ReplaceAllString(w, "${1}***")
 	}
 }
 
