@@ -95,10 +95,21 @@ func (c *Config) checkStream(path string, s Stream, fail failFunc) {
 		fail(path+".username", "does not belong to a published stream; who may publish is in users")
 	case s.Source.Publish() && s.Password != "":
 		fail(path+".password", "does not belong to a published stream; who may publish is in users")
+	case s.Password != "" && s.Username == "":
+		c.failNoUsername(path, fail)
 	}
 	if s.Reconnect != c.StreamDefaults.Reconnect {
 		c.checkReconnect(path, s, fail)
 	}
+}
+
+// failNoUsername reports a password that nobody would ever send.
+func (c *Config) failNoUsername(path string, fail failFunc) {
+	if _, own := c.places[path+".password"]; own {
+		fail(path+".password", "has no effect without a user name; set username as well")
+		return
+	}
+	fail(path+".source", "has a password without a user name; set username as well")
 }
 
 // CheckModels reports every name in a quality list that is neither in models nor among the given ones: the embedded

@@ -212,6 +212,19 @@ func TestKeysWinOverTheURL(t *testing.T) {
 	}
 }
 
+func TestPasswordNeedsAUsername(t *testing.T) {
+	checkError(t, "streams:\n  a:\n    source: rtsp://cam\n    password: secret",
+		"rave.yaml:4: streams.a.password: has no effect without a user name; set username as well")
+	checkError(t, "streams:\n  a:\n    source: rtsp://:secret@cam",
+		"rave.yaml:3: streams.a.source: has a password without a user name; set username as well")
+	parse(t, "streams: {a: {source: 'rtsp://u@cam', password: secret}, b: {source: rtsp://cam, username: u}}")
+	_, err := Parse([]byte("streams: {a: {source: rtsp://cam}}"), "rave.yaml", []string{"RAVE_STREAMS_A_PASSWORD=secret"})
+	want := "RAVE_STREAMS_A_PASSWORD: streams.a.password: has no effect without a user name; set username as well"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
 func TestForURL(t *testing.T) {
 	c, err := ForURL("rtsp://u:p@ss@cam/live", []string{"RAVE_STREAMS_CAMERA_OUTPUT_SCALE=3", "PATH=/bin"})
 	if err != nil {
