@@ -140,11 +140,11 @@ func (s section) read(d *decoder, path string, n *yaml.Node) {
 			values[key] = v
 			return
 		}
-		d.fail(join2(path, show1(key)), k, "unknown key; %s", s.suggest(key))
+		d.fail(keyPath(path, showKey(key)), k, "unknown key; %s", s.suggest(key))
 	})
 	for _, f := range s {
 		if v := values[f.key]; v != nil {
-			f.rule.read(d, join2(path, f.key), v)
+			f.rule.read(d, keyPath(path, f.key), v)
 		}
 	}
 }
@@ -158,7 +158,7 @@ func (m dict) read(d *decoder, path string, n *yaml.Node) {
 			d.fail(path, k, "%s %s", show(name), err)
 			return
 		}
-		m.entry(name).read(d, join2(path, name), v)
+		m.entry(name).read(d, keyPath(path, name), v)
 	})
 }
 
@@ -172,11 +172,11 @@ func (d *decoder) entries(path string, n *yaml.Node, yield func(key string, k, v
 			d.fail(path, n.Content[i], "only plain keys are understood; to share settings use stream_defaults")
 			continue
 		case twice:
-			d.fail(join2(path, show1(k.Value)), k, "given twice, first in line %d", first)
+			d.fail(keyPath(path, showKey(k.Value)), k, "given twice, first in line %d", first)
 			continue
 		}
 		lines[k.Value] = k.Line
-		d.places[join2(path, k.Value)] = d.place(v)
+		d.places[keyPath(path, k.Value)] = d.place(v)
 		yield(k.Value, k, v)
 	}
 }

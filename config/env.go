@@ -169,7 +169,7 @@ func (d *decoder) slot(n *yaml.Node, key, origin string) **yaml.Node {
 func pathString(path []string) string {
 	s := ""
 	for _, p := range path {
-		s = join2(s, p)
+		s = keyPath(s, p)
 	}
 	return s
 }

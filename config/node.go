@@ -100,7 +100,8 @@ func textNode(text string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
 }
 
-func join2(path, key string) string {
+// keyPath returns the path of a key, or of an item "[i]", within what path names.
+func keyPath(path, key string) string {
 	if path == "" || strings.HasPrefix(key, "[") {
 		return path + key
 	}
@@ -115,8 +116,8 @@ func show(text string) string {
 	return strconv.Quote(clip(text))
 }
 
-// show1 returns a key for an error: as it is, unless it needs quotes.
-func show1(key string) string {
+// showKey returns a key for an error: as it is, unless it needs quotes.
+func showKey(key string) string {
 	if checkName(key, "") == nil {
 		return key
 	}
