@@ -63,10 +63,6 @@ bench: setup-test build ## latency, drops and CPU of the loop from outside, besi
 fuzz: setup ## each fuzz target for a minute (fuzztime=10m for longer)
 	@scripts/fuzz.sh $(if $(filter command line,$(origin fuzztime)),$(fuzztime),1m)
 
-.PHONY: soak
-soak: setup-test build ## the long checks: tests named TestSoak, built with -tags soak (hours)
-	@$(env) go test -count=1 -v -tags soak -run '^TestSoak' -timeout 6h ./...
-
 .PHONY: dist
 dist: setup ## .build/dist/rave-VERSION-linux-amd64.tar.gz
 	@scripts/dist.sh $(version)

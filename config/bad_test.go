@@ -72,6 +72,8 @@ var bad = []struct{ key, file, want string }{
 		`rave.yaml:4: users[0].streams[1]: "cam2" is not one of streams; did you mean cam1?`},
 	{"users.*.streams", "users:\n- name: a\n  password: secret\n  streams: all",
 		`rave.yaml:4: users[0].streams: is a single value where a list belongs`},
+	{"workers", "workers: maybe",
+		`rave.yaml:1: workers: "maybe" is not a way of running streams; use on or off`},
 	{"cpu.threads", "cpu: {threads: -1}",
 		`rave.yaml:1: cpu.threads: "-1" is not a number of threads; use 0 for all cores, or 1 to 1024`},
 	{"onnxruntime.library", "onnxruntime: {library: [a.so]}",
@@ -208,7 +210,7 @@ func TestBadFiles(t *testing.T) {
 		{"special first character", "users:\n- name: a\n  password: @secret", `rave.yaml:3: not valid YAML: found ` +
 			`character that cannot start any token (quote values with special characters)`},
 		{"merge", "x: &x {threads: 1}\ncpu: {<<: *x}", "rave.yaml:1: x: unknown key; known here: log, rtsp, http, " +
-			"auth, users, cpu, onnxruntime, models, stream_defaults, streams\n" +
+			"auth, users, cpu, workers, onnxruntime, models, stream_defaults, streams\n" +
 			"rave.yaml:2: cpu: only plain keys are understood; to share settings use stream_defaults"},
 		{"second document", "cpu: {}\n---\ncpu: {}", `rave.yaml:2: a second document begins; keep everything in one`},
 		{"control characters", "log: {level: \"a\\0b\"}", `rave.yaml:1: log.level: holds bytes that are not text`},

@@ -15,6 +15,7 @@ type Config struct {
 	Auth        Auth
 	Users       []User
 	CPU         CPU
+	Workers     Workers
 	ONNXRuntime ONNXRuntime
 	Models      map[string]string // model name → path of an .onnx file, beside the embedded models
 	// StreamDefaults is what each stream starts from; its Name, Source, Username and Password are empty. It has been
@@ -61,6 +62,15 @@ const (
 	AuthNone  Auth = "none"  // everybody may do everything
 )
 
+// Workers says in which processes streams run.
+type Workers string
+
+// The ways of running streams.
+const (
+	WorkersOn  Workers = "on"  // each stream in a process of its own
+	WorkersOff Workers = "off" // all in the main process
+)
+
 // CPU is the budget of the machine's cores that all streams share.
 type CPU struct {
 	Threads int // 0: all cores
@@ -70,21 +80,6 @@ type CPU struct {
 type ONNXRuntime struct {
 	Library string // path; empty: beside the binary, then the system's
 }
-
-// Equal reports whether two sections say the same.
-func (l Log) Equal(o Log) bool { return l == o }
-
-// Equal reports whether two sections say the same.
-func (r RTSP) Equal(o RTSP) bool { return r == o }
-
-// Equal reports whether two sections say the same.
-func (h HTTP) Equal(o HTTP) bool { return h == o }
-
-// Equal reports whether two sections say the same.
-func (c CPU) Equal(o CPU) bool { return c == o }
-
-// Equal reports whether two sections say the same.
-func (o ONNXRuntime) Equal(p ONNXRuntime) bool { return o == p }
 
 // Equal reports whether two configurations say the same, wherever it is written.
 func (c *Config) Equal(o *Config) bool {
@@ -100,21 +95,13 @@ func Default() *Config {
 		RTSP:           RTSP{Listen: "127.0.0.1:8554", UDP: true, RTPPort: PortAuto},
 		HTTP:           HTTP{Listen: "127.0.0.1:8080"},
 		Auth:           AuthUsers,
+		Workers:        WorkersOn,
 		StreamDefaults: defaultStream(),
 	}
 }
 
 // Open reports whether everybody may do everything: auth is none, or there are no users.
 func (c *Config) Open() bool { return c.Auth == AuthNone || len(c.Users) == 0 }
-
-// Stream returns the stream of that name.
-func (c *Config) Stream(name string) (Stream, bool) {
-	i := slices.IndexFunc(c.Streams, func(s Stream) bool { return s.Name == name })
-	if i < 0 {
-		return Stream{}, false
-	}
-	return c.Streams[i], true
-}
 
 // User returns the user of that name.
 func (c *Config) User(name string) (User, bool) {
@@ -134,6 +121,7 @@ func (c *Config) schema() section {
 		{"auth", choice(&c.Auth, "a kind of authentication", AuthUsers, AuthNone)},
 		{"users", c.users()},
 		{"cpu", c.CPU.schema()},
+		{"workers", choice(&c.Workers, "a way of running streams", WorkersOn, WorkersOff)},
 		{"onnxruntime", c.ONNXRuntime.schema()},
 		{"models", c.models()},
 		{"stream_defaults", c.StreamDefaults.options()},

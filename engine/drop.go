@@ -16,6 +16,8 @@ import (
 //	                     everything before it goes.
 //	frames   → enhance   At most 2 decoded pictures wait; the oldest goes. While a backlog is worked off, late
 //	                     pictures go as well, but never for longer than maxFreeze.
+//	                     Damaged pictures, and those that follow up to the next keyframe, are not shown as good ones:
+//	                     the last clean picture stays, but never for longer than maxHeld.
 //	enhanced → encode    1 waits and the enhancer waits with it: its work is never thrown away.
 //
 // In replay mode (files) every queue waits and nothing is dropped.
@@ -29,6 +31,9 @@ const (
 	// While a backlog is worked off, one late picture is still shown this often.
 	maxFreeze = 500 * time.Millisecond
 
+	// A damaged stream is shown as it is when no keyframe has come for so long.
+	maxHeld = time.Second
+
 	// What may wait for the decoder: 10 s at 60 frames/s, and a bound on memory.
 	maxWaitingPackets = 600
 	maxWaitingBytes   = 64 << 20
@@ -40,15 +45,16 @@ const (
 
 // Reasons of drops, as they appear in rave_frames_dropped_total{reason}.
 const (
-	DropOverload    = "overload"         // frames: the enhancer or encoder cannot hold the rate
-	DropLate        = "late"             // frames: made late by a backlog that is being worked off
-	DropBehind      = "behind"           // packets: a newer keyframe waited
-	DropOverflow    = "overflow"         // packets: the bound on memory
-	DropKeyframe    = "waiting_keyframe" // packets: refer to something that was lost or dropped
-	DropError       = "error"            // the stage failed on it
-	DropNoEnhancer  = "no_enhancer"      // frames: no rung of quality: has loaded yet
-	DropCorrupt     = "corrupt"          // packets: could not be decoded
-	DropNoDecodable = "no_picture"       // packets: the decoder gave nothing for it
+	DropOverload   = "overload"         // frames: the enhancer or encoder cannot hold the rate
+	DropLate       = "late"             // frames: made late by a backlog that is being worked off
+	DropBehind     = "behind"           // packets: a newer keyframe waited
+	DropOverflow   = "overflow"         // packets: the bound on memory
+	DropKeyframe   = "waiting_keyframe" // packets: refer to something that was lost or dropped
+	DropError      = "error"            // the stage failed on it
+	DropNoEnhancer = "no_enhancer"      // frames: no rung of quality: has loaded yet
+	DropCorrupt    = "corrupt"          // packets: could not be decoded
+	DropSkipped    = "skipped"          // packets: no picture refers to them, and decoding is behind
+	DropDamaged    = "damaged"          // frames: errors were concealed in them, or in what they refer to
 )
 
 // lagMeter measures how late a packet is: its time against the smallest offset to the local clock seen so far. (A TCP
@@ -77,6 +83,23 @@ func (m *lagMeter) lag(pts time.Duration, now time.Time) time.Duration {
 		return 0
 	}
 	return now.Sub(m.epoch) - pts - m.offset
+}
+
+// damageGate holds damaged pictures back. It belongs to the decode goroutine.
+type damageGate struct {
+	broken bool
+	since  time.Duration // PTS of the first damaged picture
+}
+
+// clean reports whether a picture may be shown.
+func (g *damageGate) clean(f *media.Frame) bool {
+	switch {
+	case f.Damaged && !g.broken:
+		g.broken, g.since = true, f.PTS
+	case !f.Damaged && f.Keyframe:
+		g.broken = false
+	}
+	return !g.broken || f.PTS-g.since > maxHeld || f.PTS < g.since
 }
 
 // packetQueue holds what waits for the decoder.

@@ -35,6 +35,7 @@ func (e *encodeStage) close() {
 // encode makes one access unit and gives it out.
 func (s *Session) encode(f *media.Frame) error {
 	e := &s.enc
+	s.obs.Waiting(StageEncode, s.enhanced.Len())
 	if e.enc == nil || f.Format != e.in {
 		if err := s.newEncoder(f.Format); err != nil {
 			f.Release()
@@ -46,19 +47,25 @@ func (s *Session) encode(f *media.Frame) error {
 	}
 	e.last, e.started = f.PTS, true
 	s.adaptRate(f.PTS)
-	if since := f.PTS - e.keyed; since >= s.cfg.GOP || since >= keyframeInterval && s.keyframe.Swap(false) {
-		e.enc.RequestKeyframe()
-		e.keyed = f.PTS
+	if since := f.PTS - e.keyed; since >= s.cfg.GOP || since >= keyframeInterval && s.keyframe.Load() {
+		s.requestKeyframe(f.PTS)
 	}
 	start, waited := time.Now(), time.Since(f.Enhanced)
-	var emitting time.Duration
+	var (
+		emitting time.Duration
+		giveErr  error
+	)
 	err := e.enc.Send(f, func(p media.Packet) error {
 		t := time.Now()
 		defer func() { emitting += time.Since(t) }()
-		return s.give(p)
+		giveErr = s.give(p)
+		return giveErr
 	})
 	s.obs.StageDone(StageEncode, waited, time.Since(start)-emitting)
-	if err == nil {
+	switch {
+	case giveErr != nil: // no fault of the encoder's
+		return giveErr
+	case err == nil:
 		e.failed = 0
 		return nil
 	}
@@ -69,6 +76,13 @@ func (s *Session) encode(f *media.Frame) error {
 	s.log.Error("encoder failed, building a new one", "err", err)
 	e.close()
 	return nil
+}
+
+// requestKeyframe makes the picture at pts a keyframe, which answers all requests so far.
+func (s *Session) requestKeyframe(pts time.Duration) {
+	s.keyframe.Store(false)
+	s.enc.enc.RequestKeyframe()
+	s.enc.keyed = pts
 }
 
 func (s *Session) newEncoder(in media.Format) error {
@@ -89,8 +103,7 @@ func (s *Session) newEncoder(in media.Format) error {
 		return fmt.Errorf("open encoder: %w", err)
 	}
 	e.enc, e.in, e.announced = enc, in, false
-	e.keyed = e.last
-	enc.RequestKeyframe()
+	s.requestKeyframe(e.last)
 	return nil
 }
 
@@ -101,7 +114,8 @@ func (s *Session) adaptRate(pts time.Duration) {
 	if !e.rate.observe(pts) {
 		return
 	}
-	fps := e.rate.fps(e.fps)
+	// One step at a time: a wrong measurement must not give the next pictures many times their share.
+	fps := min(max(e.rate.fps(e.fps), e.fps/2), e.fps*2)
 	if change := fps / e.fps; change > 0.9 && change < 1.1 {
 		return
 	}
@@ -151,20 +165,24 @@ func h264ParameterSets(data []byte) [][]byte {
 	return sets
 }
 
-// rateMeter measures the frame rate by presentation times, over windows of half a second and at least 4 pictures.
+// rateMeter measures the frame rate by presentation times, over windows of half a second and at least 4 pictures. A gap,
+// such as a camera that was away, is not a rate: it begins a new window.
 type rateMeter struct {
-	from   time.Duration
-	frames int
-	rate   float64
+	from, last time.Duration
+	step       time.Duration // between the last two pictures
+	frames     int
+	rate       float64
 }
 
 // observe counts a picture and reports whether a window has just ended.
 func (m *rateMeter) observe(pts time.Duration) bool {
-	const window, pictures = 500 * time.Millisecond, 4
-	if m.frames == 0 || pts < m.from || pts-m.from > 10*time.Second {
+	const window, pictures, gap = 500 * time.Millisecond, 4, 5
+	step := pts - m.last
+	if m.frames == 0 || step < 0 || step > max(time.Second, gap*m.step) {
 		m.from, m.frames = pts, 0
 	}
 	m.frames++
+	m.last, m.step = pts, step
 	if pts-m.from < window || m.frames <= pictures {
 		return false
 	}

@@ -47,7 +47,11 @@ type rung struct {
 	failed  error
 	retryAt time.Time
 	retries int
+	made    int // pictures since it has opened
 }
+
+// provenAfter is how many pictures a rung must make until its earlier failures are forgotten.
+const provenAfter = 250
 
 // newLadder opens Lanczos at once, if it is on the list, and everything above it in the background, best first, until
 // one has opened.
@@ -172,7 +176,7 @@ func (l *ladder) load(ctx context.Context, i int) {
 		return
 	}
 	l.log.Info("enhancer ready", "enhancer", name, "after", time.Since(start).Round(time.Millisecond), "how", e.Describe())
-	l.rungs[i].ready, l.rungs[i].failed, l.rungs[i].retries = e, nil, 0
+	l.rungs[i].ready, l.rungs[i].failed, l.rungs[i].made = e, nil, 0
 }
 
 // fail notes the failure; the lock is held.
@@ -225,6 +229,9 @@ func (l *ladder) send(ctx context.Context, f *media.Frame, emit func(*media.Fram
 		emitErr = emit(out)
 		return emitErr
 	})
+	if err == nil {
+		l.proven(i)
+	}
 	if err == nil || emitErr != nil || ctx.Err() != nil {
 		return err
 	}
@@ -233,6 +240,15 @@ func (l *ladder) send(ctx context.Context, f *media.Frame, emit func(*media.Fram
 	l.fail(i, err)
 	l.mu.Unlock()
 	return err
+}
+
+// proven counts a picture that a rung has made.
+func (l *ladder) proven(i int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.rungs[i].made++; l.rungs[i].made == provenAfter {
+		l.rungs[i].retries = 0
+	}
 }
 
 // flush emits what rungs hold back, at the end of a generation.

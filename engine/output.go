@@ -28,12 +28,19 @@ func (r OutputRule) Format(in media.Format, modelScale int) media.Format {
 		scale = min(scale, maxW/float64(in.Width), maxH/float64(in.Height))
 	}
 	out := in
-	out.Width, out.Height = even(float64(in.Width)*scale), even(float64(in.Height)*scale)
+	out.Width, out.Height = even(float64(in.Width)*scale, maxW), even(float64(in.Height)*scale, maxH)
 	return out
 }
 
-// even rounds to the nearest even number: 4:2:0 has no odd sizes that every encoder and player takes.
-func even(v float64) int { return max(2, 2*int(math.Round(v/2))) }
+// even rounds to the nearest even number up to limit (0: none): 4:2:0 has no odd sizes that every encoder and player
+// takes.
+func even(v, limit float64) int {
+	n := 2 * int(math.Round(v/2))
+	if limit > 0 && float64(n) > limit {
+		n -= 2
+	}
+	return max(2, n)
+}
 
 // Bitrate returns a default rate in bits per second for H.264 at a fast preset: 2.3 Mb/s at 1280×720 and 25 frames/s,
 // 12 Mb/s at 3840×2160. Larger pictures need fewer bits per pixel, and so do higher rates.

@@ -22,6 +22,8 @@ func TestOutputFormat(t *testing.T) {
 		{OutputRule{MaxWidth: 3840, MaxHeight: 2160}, 640, 360, 4, "2560x1440"},
 		{OutputRule{MaxWidth: 3840, MaxHeight: 2160}, 640, 360, 0, "640x360"},
 		{OutputRule{MaxWidth: 3840, MaxHeight: 2160}, 4096, 2160, 2, "3840x2026"}, // 2025 rounded to even
+		{OutputRule{MaxWidth: 1921, MaxHeight: 1081}, 1280, 720, 2, "1920x1080"},
+		{OutputRule{MaxWidth: 1279, MaxHeight: 719}, 640, 360, 2, "1278x718"},
 		{OutputRule{Scale: 1.5, MaxWidth: 3840, MaxHeight: 2160}, 640, 360, 2, "960x540"},
 		{OutputRule{Scale: 1}, 641, 361, 2, "642x362"},
 		{OutputRule{Scale: 2}, 641, 361, 2, "1282x722"},
@@ -63,12 +65,25 @@ func TestRateMeter(t *testing.T) {
 	if got := m.fps(25); got < 9.9 || got > 10.1 {
 		t.Errorf("10 frames/s measured as %v", got)
 	}
-	pts += time.Hour // a gap is no rate
+	pts += 8 * time.Second // a gap is no rate
+	for range 8 {
+		if pts += 100 * time.Millisecond; m.observe(pts) && (m.fps(25) < 9 || m.fps(25) > 11) {
+			t.Errorf("after a gap of 8 s: %v", m.fps(25))
+		}
+	}
+	pts += time.Hour
 	for range 100 {
 		m.observe(pts)
 		pts += 50 * time.Millisecond
 	}
 	if got := m.fps(25); got < 19.9 || got > 20.1 {
 		t.Errorf("20 frames/s after a gap measured as %v", got)
+	}
+	for range 20 { // a camera that sends a picture every five seconds
+		m.observe(pts)
+		pts += 5 * time.Second
+	}
+	if got := m.fps(25); got < 0.19 || got > 0.21 {
+		t.Errorf("a picture every 5 s measured as %v", got)
 	}
 }

@@ -48,6 +48,7 @@ func NewPool(n int, ledger *Ledger, hooks PoolHooks) (*Pool, error) {
 	for range n {
 		f := media.NewFrame(p)
 		if err := hooks.Init(f); err != nil {
+			hooks.Destroy(f) // what Init may have begun
 			p.Close()
 			return nil, err
 		}

@@ -71,9 +71,7 @@ func New(cfg Config, out media.Output) *Session {
 // Send gives the session one access unit of its track. Live it never waits. In replay mode it waits for room and
 // returns false when ctx ends first. The packet's data is not changed.
 func (s *Session) Send(ctx context.Context, p media.Packet) bool {
-	ok := s.packets.Put(ctx, p)
-	s.obs.Waiting(StageDecode, s.packets.Len())
-	return ok
+	return s.packets.Put(ctx, p)
 }
 
 // CloseInput ends a replay: Run returns when everything has gone through.

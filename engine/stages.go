@@ -14,6 +14,9 @@ import (
 // A decoder that fails this often in a row, with no picture in between, is rebuilt.
 const decoderPatience = 50
 
+// After so many pictures a decoder knows what the stream is like: interlaced, reordered.
+const settled = 30
+
 // Between two keyframes on demand.
 const keyframeInterval = 500 * time.Millisecond
 
@@ -24,6 +27,8 @@ type decodeStage struct {
 	// sequence holds the sequence parameter sets that dec was made for; nil if they never came in-band
 	sequence []byte
 	input    atomic.Pointer[string]
+	format   media.Format // of the last picture
+	damage   damageGate
 	pictures atomic.Int64 // decoded so far
 }
 
@@ -38,6 +43,12 @@ func (d *decodeStage) close() {
 func (s *Session) decodeIn(ctx context.Context) func(media.Packet, bool) error {
 	return func(p media.Packet, behind bool) error {
 		d := &s.dec
+		s.obs.Waiting(StageDecode, s.packets.Len())
+		if p.Discontinuity { // what the old decoder holds back is from before an outage
+			if err := s.endDecoder(ctx); err != nil {
+				return err
+			}
+		}
 		if err := s.followSequence(ctx, p); err != nil {
 			return err
 		}
@@ -49,17 +60,23 @@ func (s *Session) decodeIn(ctx context.Context) func(media.Packet, bool) error {
 		d.dec.SkipNonReference(behind)
 		start, waited := time.Now(), time.Since(p.Arrival)
 		var emitting time.Duration
+		before := d.pictures.Load()
 		err := d.dec.Send(p, s.passDecoded(ctx, &emitting))
 		s.obs.StageDone(StageDecode, waited, time.Since(start)-emitting)
 		if err == nil {
 			d.failed = 0
+			if behind && d.pictures.Load() == before {
+				s.obs.Dropped(StageDecode, DropSkipped, 1)
+			}
 			return nil
 		}
 		if err := scope(ctx, err); err != nil {
 			return err
 		}
 		s.obs.Dropped(StageDecode, DropCorrupt, 1)
-		s.log.Debug("access unit not decoded", "err", err, "bytes", len(p.Data), "keyframe", p.Keyframe)
+		if d.failed == 0 {
+			s.log.Warn("access unit not decoded", "err", err, "bytes", len(p.Data), "keyframe", p.Keyframe)
+		}
 		if d.failed++; d.failed >= decoderPatience {
 			s.log.Warn("decoder rebuilt after repeated errors", "err", err, "errors", d.failed)
 			d.failed = 0
@@ -82,13 +99,19 @@ func (s *Session) followSequence(ctx context.Context, p media.Packet) error {
 	}
 	known := s.dec.sequence != nil
 	s.dec.sequence = sets
-	if !known || s.dec.dec == nil {
+	if !known {
 		return nil
 	}
-	if err := s.decodeFlush(ctx); err != nil {
+	return s.endDecoder(ctx)
+}
+
+// endDecoder gives out what the decoder holds back and closes it; the next packet gets a new one.
+func (s *Session) endDecoder(ctx context.Context) error {
+	err := s.decodeFlush(ctx)
+	s.dec.close()
+	if err != nil {
 		return scope(ctx, err)
 	}
-	s.dec.close()
 	return nil
 }
 
@@ -113,11 +136,17 @@ func (s *Session) passDecoded(ctx context.Context, emitting *time.Duration) func
 		decoded := time.Now()
 		f.Decoded = decoded
 		defer func() { *emitting += time.Since(decoded) }()
-		input := s.dec.dec.Input()
-		s.dec.input.Store(&input)
-		s.dec.pictures.Add(1)
+		if n := s.dec.pictures.Add(1); f.Format != s.dec.format || n < settled {
+			input := s.dec.dec.Input()
+			s.dec.input.Store(&input)
+			s.dec.format = f.Format
+		}
 		s.obs.Decoded()
-		defer func() { s.obs.Waiting(StageEnhance, s.frames.Len()) }()
+		if !s.dec.damage.clean(f) {
+			f.Release()
+			s.obs.Dropped(StageDecode, DropDamaged, 1)
+			return nil
+		}
 		return put(ctx, s.frames, f)
 	}
 }
@@ -152,6 +181,7 @@ func (e *enhanceStage) close() {
 func (s *Session) enhanceIn(ctx context.Context) func(*media.Frame) error {
 	return func(f *media.Frame) error {
 		e := &s.enh
+		s.obs.Waiting(StageEnhance, s.frames.Len())
 		if f.Format != e.in {
 			if err := s.newGeneration(ctx, f.Format); err != nil {
 				f.Release()
@@ -183,10 +213,7 @@ func (s *Session) enhance(ctx context.Context, f *media.Frame, start time.Time) 
 	err := e.ladder.send(ctx, f, func(out *media.Frame) error {
 		out.Enhanced = time.Now()
 		enhanced := out.Enhanced // out has another owner after put
-		defer func() {
-			emitting += time.Since(enhanced)
-			s.obs.Waiting(StageEncode, s.enhanced.Len())
-		}()
+		defer func() { emitting += time.Since(enhanced) }()
 		return put(ctx, s.enhanced, out)
 	})
 	if err == nil {
@@ -227,6 +254,8 @@ func (s *Session) newGeneration(ctx context.Context, in media.Format) error {
 			info = known
 		case s.cfg.Strict:
 			return fmt.Errorf("%w: %w", errStrict, err)
+		default:
+			s.log.Error("the scale of the first entry of quality is not known, so the output is twice the input", "err", err)
 		}
 	}
 	e.in, e.out, e.modelScale = in, s.cfg.Output.Format(in, info.Scale), info.Scale

@@ -38,6 +38,7 @@ type stream struct {
 	ctx     context.Context //nolint:containedctx // of run; media.Output has none
 	tracks  []media.Track
 	video   media.Track
+	fresh   bool // no picture has come since the connection
 	running *running
 
 	mu    sync.Mutex
@@ -50,7 +51,7 @@ type stream struct {
 
 // running is a session and how to end it.
 type running struct {
-	session *engine.Session
+	session session
 	cancel  context.CancelFunc
 	done    chan struct{}
 }
@@ -88,14 +89,28 @@ func (s *stream) unavailable(reason string) {
 	s.enhanced.SetUnavailable(text)
 }
 
-// run keeps the source connected until ctx ends.
+// run keeps the source connected until ctx ends. What cannot be passed on, such as a track that RTSP cannot describe,
+// ends this stream's connection and nothing else.
 func (s *stream) run(ctx context.Context) error {
 	s.ctx = ctx
 	defer s.stopSession()
-	return ingest.Keep(ctx, s.source, ingest.Policy{
-		Name: s.cfg.Name, Min: s.cfg.Reconnect.Min, Max: s.cfg.Reconnect.Max, VideoTimeout: s.cfg.VideoTimeout,
-		OnState: s.onState, Log: s.app.log,
-	}, s)
+	for {
+		err := ingest.Keep(ctx, s.source, ingest.Policy{
+			Name: s.cfg.Name, Min: s.cfg.Reconnect.Min, Max: s.cfg.Reconnect.Max, VideoTimeout: s.cfg.VideoTimeout,
+			OnState: s.onState, Log: s.app.log,
+		}, s)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.log.Error("what the camera sends cannot be served; connecting again", "camera", s.camera, "err", err,
+			"in", s.cfg.Reconnect.Max)
+		s.onState(ingest.State{Phase: ingest.Waiting, Err: err, Next: s.cfg.Reconnect.Max, Since: time.Now()})
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(s.cfg.Reconnect.Max):
+		}
+	}
 }
 
 func (s *stream) onState(st ingest.State) {
@@ -130,9 +145,11 @@ func (s *stream) Tracks(tracks []media.Track) error {
 		s.sound = slices.DeleteFunc(slices.Clone(tracks), func(t media.Track) bool { return t.Kind == media.Video })
 		s.heard = nil
 		s.mu.Unlock()
-		s.startSession(tracks[i])
+		if err := s.startSession(tracks[i]); err != nil {
+			return err
+		}
 	}
-	s.tracks, s.video = tracks, tracks[i]
+	s.tracks, s.video, s.fresh = tracks, tracks[i], true
 	s.stats.Camera(string(s.video.Codec))
 	return nil
 }
@@ -146,6 +163,8 @@ func (s *stream) Packet(p media.Packet) error {
 		return s.passSound(p)
 	}
 	s.stats.Received(len(p.Data))
+	// A jump of the camera's clock within a connection breaks no reference: decoding goes on.
+	p.Discontinuity, s.fresh = p.Discontinuity && s.fresh, false
 	s.running.session.Send(s.ctx, p)
 	return nil
 }
@@ -161,9 +180,9 @@ func (s *stream) passSound(p media.Packet) error {
 	return s.enhanced.Write(p)
 }
 
-func (s *stream) startSession(video media.Track) {
+func (s *stream) startSession(video media.Track) error {
 	c := s.cfg
-	session := engine.New(engine.Config{
+	session, err := s.app.newSession(engine.Config{
 		Stream: c.Name, Track: video, Plan: s.app.plan, Quality: c.Quality, Strict: c.Strict,
 		Output:      engine.OutputRule{Scale: float64(c.Output.Scale), MaxWidth: c.Output.Max.Width, MaxHeight: c.Output.Max.Height},
 		Preset:      c.Encode.Preset,
@@ -173,7 +192,10 @@ func (s *stream) startSession(video media.Track) {
 		Threads:     s.app.threads(),
 		Observer:    s.stats,
 		Log:         s.log,
-	}, enhancedOutput{s})
+	}, enhancedOutput{s}, s.stats.WorkerRestarted)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	r := &running{session: session, cancel: cancel, done: make(chan struct{})}
 	go func() {
@@ -185,6 +207,7 @@ func (s *stream) startSession(video media.Track) {
 	s.mu.Lock()
 	s.running = r
 	s.mu.Unlock()
+	return nil
 }
 
 func (s *stream) stopSession() {
@@ -231,7 +254,9 @@ func (o enhancedOutput) Packet(p media.Packet) error {
 	if err := s.enhanced.Write(p); err != nil {
 		return err
 	}
-	s.stats.Delivered(time.Since(p.Arrival))
+	if !p.Arrival.IsZero() { // a picture that no packet is known of: FFmpeg made up its time
+		s.stats.Delivered(time.Since(p.Arrival))
+	}
 	if s.seen.IsZero() {
 		s.mu.Lock()
 		s.seen = time.Now()

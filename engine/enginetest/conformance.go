@@ -21,6 +21,9 @@ func Run(t *testing.T, device engine.Device, models ...string) {
 	t.Run("Decode", s.decodeAll)
 	t.Run("DecodeDamaged", s.decodeDamaged)
 	t.Run("DecodeNewSize", s.decodeNewSize)
+	t.Run("DecodeNewPixelFormat", s.decodeNewPixels)
+	t.Run("DecodeEqualTimes", s.decodeEqualTimes)
+	t.Run("DecodeHuge", s.decodeHuge)
 	t.Run("DecodeSkipsNonReference", s.decodeSkips)
 	t.Run("Enhance", s.enhanceAll)
 	t.Run("EnhanceEndsWithItsContext", s.enhanceCancelled)
@@ -199,6 +202,53 @@ func (s suite) decodeNewSize(t *testing.T) {
 	got := decode(t, s.decoder(t, track, false), append(packets, other...))
 	if len(got) != 2*pictures || got[pictures-1].Size() != "160x96" || got[pictures].Size() != "162x90" {
 		t.Errorf("%d pictures", len(got))
+	}
+}
+
+// decodeNewPixels: interlaced pictures that change from 4:2:0 to 4:2:2 and back at the same size.
+func (s suite) decodeNewPixels(t *testing.T) {
+	track, packets := Stream(t, Interlaced)
+	for i, name := range []string{Interlaced422, Interlaced} {
+		_, more := Stream(t, name)
+		for _, p := range more {
+			p.PTS += time.Duration(i+1) * pictures * frameTime
+			packets = append(packets, p)
+		}
+	}
+	got := decode(t, s.decoder(t, track, true), packets)
+	if len(got) != 3*pictures {
+		t.Errorf("%d pictures of %d", len(got), 3*pictures)
+	}
+	for i, p := range got {
+		if p.mean < 30 || p.mean > 220 {
+			t.Errorf("picture %d has mean luma %.0f", i, p.mean)
+		}
+	}
+}
+
+// decodeEqualTimes: a camera that gives two pictures one time does not lose what travels with the second.
+func (s suite) decodeEqualTimes(t *testing.T) {
+	for _, name := range []string{H264, BFrames, Interlaced} {
+		track, packets := Stream(t, name)
+		for i := range packets {
+			packets[i].PTS = packets[i].PTS / (2 * frameTime) * (2 * frameTime)
+		}
+		for i, p := range decode(t, s.decoder(t, track, true), packets) {
+			if p.Arrival.IsZero() {
+				t.Errorf("%s: picture %d has lost its arrival", name, i)
+			}
+		}
+	}
+}
+
+// decodeHuge: the size in a few bytes of a hostile stream must not decide how much memory is taken.
+func (s suite) decodeHuge(t *testing.T) {
+	track, packets := Stream(t, Huge)
+	d := s.decoder(t, track, false)
+	var got []picture
+	err := errors.Join(d.Send(packets[0], collect(&got)), d.Flush(collect(&got)))
+	if err == nil || len(got) != 0 {
+		t.Errorf("%d pictures, %v", len(got), err)
 	}
 }
 

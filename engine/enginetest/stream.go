@@ -20,25 +20,27 @@ const frameTime = 40 * time.Millisecond
 
 // Names of the streams, by what is special about them.
 const (
-	H264         = "h264.h264"
-	Baseline     = "h264-baseline.h264"
-	BFrames      = "h264-bframes.h264"
-	Odd          = "h264-odd.h264" // cropped: 162x90 is not a multiple of 16
-	TenBit       = "h264-10bit.h264"
-	FourTwoTwo   = "h264-422.h264"
-	Gray         = "h264-gray.h264"
-	FullRange    = "h264-full-range.h264"
-	BT709        = "h264-bt709.h264"
-	Interlaced   = "h264-interlaced.h264"
-	H265         = "h265.h265"
-	H265BFrames  = "h265-bframes.h265"
-	H265TenBit   = "h265-10bit.h265"
-	MJPEG420     = "mjpeg-420.mjpeg"
-	MJPEG422     = "mjpeg-422.mjpeg"
-	pictures     = 30 // in each of them
-	width160     = 160
-	height96     = 96
-	largestDelay = 4
+	H264          = "h264.h264"
+	Baseline      = "h264-baseline.h264"
+	BFrames       = "h264-bframes.h264"
+	Odd           = "h264-odd.h264" // cropped: 162x90 is not a multiple of 16
+	TenBit        = "h264-10bit.h264"
+	FourTwoTwo    = "h264-422.h264"
+	Gray          = "h264-gray.h264"
+	FullRange     = "h264-full-range.h264"
+	BT709         = "h264-bt709.h264"
+	Interlaced    = "h264-interlaced.h264"
+	Interlaced422 = "h264-interlaced-422.h264"
+	Huge          = "h264-huge.h264" // one picture above any limit
+	H265          = "h265.h265"
+	H265BFrames   = "h265-bframes.h265"
+	H265TenBit    = "h265-10bit.h265"
+	MJPEG420      = "mjpeg-420.mjpeg"
+	MJPEG422      = "mjpeg-422.mjpeg"
+	pictures      = 30 // in each of them
+	width160      = 160
+	height96      = 96
+	largestDelay  = 4
 )
 
 // Stream returns a test stream as a camera sends it: its track and its access units in order.

@@ -25,8 +25,12 @@ type DecoderConfig struct {
 // Decoder decodes one elementary stream.
 type Decoder struct {
 	ctx *astiav.CodecContext
-	pkt *astiav.Packet
+	pkt *C.AVPacket
 }
+
+// MaxPixels bounds the pictures that are decoded, and with them the memory that a few bytes of a hostile stream can ask
+// for: 8192×4608.
+const MaxPixels = 8192 * 4608
 
 // NewDecoder opens a decoder with low delay: a picture comes out as soon as the stream's own reordering allows.
 func NewDecoder(cfg DecoderConfig) (*Decoder, error) {
@@ -40,7 +44,8 @@ func NewDecoder(cfg DecoderConfig) (*Decoder, error) {
 	if codec == nil {
 		return nil, fmt.Errorf("this build's FFmpeg has no %s decoder", cfg.Codec)
 	}
-	d := &Decoder{ctx: astiav.AllocCodecContext(codec), pkt: astiav.AllocPacket()}
+	d := &Decoder{ctx: astiav.AllocCodecContext(codec), pkt: C.av_packet_alloc()}
+	C.rave_decoder_limit(d.c(), MaxPixels)
 	d.ctx.SetThreadType(astiav.ThreadTypeSlice)
 	d.ctx.SetThreadCount(max(1, cfg.Threads))
 	d.ctx.SetFlags(astiav.NewCodecContextFlags(astiav.CodecContextFlagLowDelay))
@@ -59,17 +64,16 @@ func NewDecoder(cfg DecoderConfig) (*Decoder, error) {
 
 // Send gives one access unit. An error means that this access unit could not be decoded; the next may.
 func (d *Decoder) Send(data []byte, pts int64) error {
-	if err := d.pkt.FromData(data); err != nil {
-		return fmt.Errorf("copy access unit of %d bytes: %w", len(data), err)
+	if len(data) == 0 { // it would mean the end of the stream
+		return errors.New("decode: empty access unit")
 	}
-	defer d.pkt.Unref()
-	d.pkt.SetPts(pts)
-	d.pkt.SetDts(astiav.NoPtsValue)
-	if err := d.ctx.SendPacket(d.pkt); err != nil {
-		return fmt.Errorf("decode: %w", err)
+	if err := C.rave_decoder_send(d.c(), d.pkt, (*C.uint8_t)(&data[0]), C.int(len(data)), C.int64_t(pts)); err < 0 {
+		return fmt.Errorf("decode: %w", astiav.Error(err))
 	}
 	return nil
 }
+
+func (d *Decoder) c() *C.AVCodecContext { return (*C.AVCodecContext)(d.ctx.UnsafePointer()) }
 
 // Drain announces the end of the stream; Receive then gives what is left.
 func (d *Decoder) Drain() error { return d.ctx.SendPacket(nil) }
@@ -89,16 +93,16 @@ func (d *Decoder) SkipNonReference(on bool) {
 	if on {
 		n = 1
 	}
-	C.rave_decoder_skip_nonref((*C.AVCodecContext)(d.ctx.UnsafePointer()), n)
+	C.rave_decoder_skip_nonref(d.c(), n)
 }
 
 // Reorder returns how many pictures the stream's B-frames delay the output by; it may rise while decoding.
 func (d *Decoder) Reorder() int {
-	return int(C.rave_decoder_reorder((*C.AVCodecContext)(d.ctx.UnsafePointer())))
+	return int(C.rave_decoder_reorder(d.c()))
 }
 
 // Close frees the decoder.
 func (d *Decoder) Close() {
-	d.pkt.Free()
+	C.av_packet_free(&d.pkt)
 	d.ctx.Free()
 }

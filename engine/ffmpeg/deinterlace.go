@@ -17,6 +17,21 @@ type Deinterlacer struct {
 	sink  *astiav.BuffersinkFilterContext
 }
 
+// Layout is everything that a Deinterlacer is built for: pictures of another layout need another one.
+type Layout struct {
+	Width, Height int
+	Pixel         astiav.PixelFormat
+	Color         astiav.ColorSpace
+	Range         astiav.ColorRange
+	SAR           [2]int
+}
+
+// LayoutOf returns the layout of a picture.
+func LayoutOf(av *astiav.Frame) Layout {
+	sar := av.SampleAspectRatio()
+	return Layout{av.Width(), av.Height(), av.PixelFormat(), av.ColorSpace(), av.ColorRange(), [2]int{sar.Num(), sar.Den()}}
+}
+
 // NewDeinterlacer builds the filter for pictures like av: one progressive picture per interlaced one.
 func NewDeinterlacer(av *astiav.Frame, threads int) (*Deinterlacer, error) {
 	d := &Deinterlacer{graph: astiav.AllocFilterGraph()}

@@ -15,7 +15,8 @@ import (
 // Filter is a resampling kernel of swscale.
 type Filter int
 
-// Kernels in use. All are run with accurate rounding, so that flat areas keep their value.
+// Kernels in use. With accurate rounding flat areas keep their value exactly; Lanczos does without, as FFmpeg's scale
+// filter does, and may be off by one.
 const (
 	Bicubic Filter = C.SWS_BICUBIC | C.SWS_ACCURATE_RND
 	Lanczos Filter = C.SWS_LANCZOS

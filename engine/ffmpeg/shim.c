@@ -3,6 +3,7 @@
 #include <libavutil/log.h>
 #include <libavutil/opt.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include "_cgo_export.h"
 
@@ -25,6 +26,18 @@ void rave_log_install(int level) {
 int rave_frame_damage(const AVFrame *f) { return (f->decode_error_flags ? 1 : 0) | (f->flags & AV_FRAME_FLAG_CORRUPT ? 2 : 0); }
 
 int rave_frame_interlaced(const AVFrame *f) { return (f->flags & AV_FRAME_FLAG_INTERLACED) != 0; }
+
+int rave_decoder_send(AVCodecContext *c, AVPacket *p, const uint8_t *data, int size, int64_t pts) {
+  int err = av_new_packet(p, size);
+  if (err < 0) return err;
+  memcpy(p->data, data, size);
+  p->pts = pts;
+  err = avcodec_send_packet(c, p);
+  av_packet_unref(p);
+  return err;
+}
+
+void rave_decoder_limit(AVCodecContext *c, int64_t pixels) { c->max_pixels = pixels; }
 
 void rave_decoder_skip_nonref(AVCodecContext *c, int on) { c->skip_frame = on ? AVDISCARD_NONREF : AVDISCARD_DEFAULT; }
 

@@ -12,6 +12,9 @@ void rave_log_install(int level);
 int rave_frame_damage(const AVFrame *f);
 int rave_frame_interlaced(const AVFrame *f);
 
+// Sends a copy of data, with the zeros behind it that FFmpeg's readers run into (go-astiav's FromData leaves them out).
+int rave_decoder_send(AVCodecContext *c, AVPacket *p, const uint8_t *data, int size, int64_t pts);
+void rave_decoder_limit(AVCodecContext *c, int64_t pixels);
 void rave_decoder_skip_nonref(AVCodecContext *c, int on);
 int rave_decoder_reorder(const AVCodecContext *c);
 

@@ -43,7 +43,7 @@ type Spec struct {
 	Layout        Layout
 	Input, Output string // names of the tensors
 	Width, Height int    // of the only input picture that it takes; 0 if any
-	Align         int    // the picture is padded to a multiple of this
+	Align         int    // width and height must be a multiple of this; luma is padded to it, RGB refused
 }
 
 // ErrUnsupported is wrapped by every error about a network that the engine cannot feed.

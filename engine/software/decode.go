@@ -25,9 +25,9 @@ type decoder struct {
 	converter *ffmpeg.Scaler
 	format    media.Format // of the pictures that leave
 	raw       ffmpeg.Raw
-	size      [2]int
 
 	deinterlacer *ffmpeg.Deinterlacer
+	layout       ffmpeg.Layout // that deinterlacer was built for
 	lines        *astiav.Frame // what the deinterlacer fills
 }
 
@@ -53,7 +53,7 @@ func (d *Device) NewDecoder(ctx context.Context, p engine.DecoderParams) (engine
 
 // Send implements engine.Stage.
 func (d *decoder) Send(p media.Packet, emit func(*media.Frame) error) error {
-	pts := media.Ticks(p.PTS, media.VideoClockRate)
+	pts := d.meta.free(media.Ticks(p.PTS, media.VideoClockRate))
 	d.meta.put(pts, media.Meta{PTS: p.PTS, Arrival: p.Arrival, NTP: p.NTP, Keyframe: p.Keyframe})
 	if err := d.dec.Send(p.Data, pts); err != nil {
 		return err
@@ -109,15 +109,19 @@ func (d *decoder) receive(emit func(*media.Frame) error) error {
 	}
 }
 
-func (d *decoder) startDeinterlacer() (err error) {
-	d.deinterlacer, err = ffmpeg.NewDeinterlacer(d.av, d.p.Threads)
-	d.size = [2]int{d.av.Width(), d.av.Height()}
-	return err
+func (d *decoder) startDeinterlacer() error {
+	deinterlacer, err := ffmpeg.NewDeinterlacer(d.av, d.p.Threads)
+	if err != nil {
+		return err
+	}
+	d.deinterlacer, d.layout = deinterlacer, ffmpeg.LayoutOf(d.av)
+	return nil
 }
 
-// interlaced passes a picture through the deinterlacer, which is rebuilt when the size changes.
+// interlaced passes a picture through the deinterlacer, which is rebuilt when the pictures' layout changes: given a
+// picture of another one it reads beyond its planes.
 func (d *decoder) interlaced(emit func(*media.Frame) error) error {
-	if d.size != [2]int{d.av.Width(), d.av.Height()} {
+	if d.layout != ffmpeg.LayoutOf(d.av) {
 		if err := d.deinterlacer.Drain(); err != nil {
 			return err
 		}
@@ -125,6 +129,7 @@ func (d *decoder) interlaced(emit func(*media.Frame) error) error {
 			return err
 		}
 		d.deinterlacer.Close()
+		d.deinterlacer = nil
 		if err := d.startDeinterlacer(); err != nil {
 			return err
 		}
@@ -195,6 +200,7 @@ func (d *decoder) fill(av *astiav.Frame, ok bool) (*media.Frame, error) {
 // reformat prepares the conversion to YUV420P, range and matrix kept, where one is needed.
 func (d *decoder) reformat(av *astiav.Frame, format media.Format, ok bool) (err error) {
 	d.closeConverter()
+	d.format = media.Format{} // if this fails, it is tried again with the next picture
 	if ok {
 		return nil
 	}
@@ -268,6 +274,16 @@ type metaMap map[int64]media.Meta
 
 // What the decoder swallowed must not pile up: entries this much older than the newest go (10 s of 90 kHz).
 const metaHorizon = 10 * media.VideoClockRate
+
+// free returns the next time from pts on that no picture has: a camera may give two pictures one time.
+func (m metaMap) free(pts int64) int64 {
+	for {
+		if _, taken := m[pts]; !taken {
+			return pts
+		}
+		pts++
+	}
+}
 
 func (m metaMap) put(pts int64, meta media.Meta) {
 	if len(m) > 128 {

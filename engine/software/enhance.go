@@ -117,7 +117,12 @@ func newModelEnhancer(ctx context.Context, n *network, p engine.EnhancerParams) 
 	}
 	e.what = fmt.Sprintf("%s ×%d on %s, %s → %s, ONNX Runtime %s on %d CPU threads", p.Rung, n.spec.scale, n.spec.Layout,
 		p.In.Size(), p.Out.Size(), ort.GetVersion(), p.Threads)
-	return e, e.warmUp(p)
+	if err := e.warmUp(p); err != nil {
+		e.picture.close()
+		e.pool.Close()
+		return nil, err
+	}
+	return e, nil
 }
 
 // warmUp runs once, so that the first picture of the camera does not pay for memory planning.

@@ -25,6 +25,7 @@ func (d *Device) Probe(ctx context.Context) engine.Caps {
 		caps.Enhance = caps.Decode
 		return caps
 	}
+	caps.Enhance = errors.New("not tried, since nothing could be decoded")
 	caps.Decode = d.probeDecode(ctx, packet, &ledger, func(f *media.Frame) error {
 		caps.Enhance = d.probeEnhance(ctx, f, &ledger)
 		return nil

@@ -208,7 +208,7 @@ func TestSessionSurvivesItsOutput(t *testing.T) {
 	track, packets := long(t, enginetest.H264, 60)
 	r := enginetest.NewRecorder(nil)
 	cfg := enginetest.Config(t, device(t), track, r)
-	fails := 6
+	fails := 2
 	broken := outputErr{r, func() error {
 		if fails > 0 {
 			fails--

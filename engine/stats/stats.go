@@ -19,6 +19,7 @@ type Stats struct {
 	online    *prometheus.GaugeVec
 	reconnect *prometheus.CounterVec
 	rungs     *prometheus.CounterVec
+	restarts  *prometheus.CounterVec
 }
 
 // New makes the metric families and registers them.
@@ -54,6 +55,7 @@ func New(reg prometheus.Registerer) *Stats {
 		online:   gauge("rave_stream_online", "1 while the stream's source delivers.", "stream"),
 		reconnect: counter("rave_reconnects_total",
 			"Connections to the stream's source after the first.", "stream"),
-		rungs: counter("rave_enhancer_loads_total", "Enhancers opened, by result (ok, error).", "stream", "enhancer", "result"),
+		restarts: counter("rave_worker_restarts_total", "Worker processes that ended and were replaced, by reason.", "stream", "reason"),
+		rungs:    counter("rave_enhancer_loads_total", "Enhancers opened, by result (ok, error).", "stream", "enhancer", "result"),
 	}
 }

@@ -1,8 +1,10 @@
 package stats
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -83,7 +85,7 @@ func (s *Stream) Forget() {
 	labels := prometheus.Labels{"stream": s.name}
 	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
 		s.stats.stage, s.stats.latency, s.stats.decoded, s.stats.made, s.stats.dropped, s.stats.bytesIn, s.stats.bytesOut,
-		s.stats.waiting, s.stats.online, s.stats.reconnect, s.stats.rungs,
+		s.stats.waiting, s.stats.online, s.stats.reconnect, s.stats.rungs, s.stats.restarts,
 	} {
 		v.DeletePartialMatch(labels)
 	}
@@ -180,6 +182,11 @@ func (s *Stream) Camera(codec string) {
 	s.codec = codec
 }
 
+// WorkerRestarted counts a worker process that was replaced.
+func (s *Stream) WorkerRestarted(reason string) {
+	s.stats.restarts.WithLabelValues(s.name, reason).Inc()
+}
+
 // Online reports whether the source delivers.
 func (s *Stream) Online(on bool) {
 	v := 0.0
@@ -214,6 +221,8 @@ func (s *Stream) Snapshot() Snapshot {
 	for k, n := range s.drops {
 		snap.Drops = append(snap.Drops, Drop{Stage: k[0], Reason: k[1], Count: n})
 	}
-	slices.SortFunc(snap.Drops, func(a, b Drop) int { return int(b.Count - a.Count) })
+	slices.SortFunc(snap.Drops, func(a, b Drop) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Stage, b.Stage), strings.Compare(a.Reason, b.Reason))
+	})
 	return snap
 }

@@ -29,22 +29,24 @@ func (w *window) summary(stage string) Latency {
 
 // meter measures a rate over the last seconds, in slots of one second.
 type meter struct {
-	total float64
-	slots [6]float64
-	newest,
-	first int64 // Unix seconds
+	total  float64
+	slots  [6]float64
+	newest int64 // seconds since base
+	base   time.Time
 }
 
 func (m *meter) add(v float64, now time.Time) {
-	m.advance(now.Unix())
+	m.advance(now)
 	m.slots[m.newest%int64(len(m.slots))] += v
 	m.total += v
 }
 
-func (m *meter) advance(sec int64) {
-	if m.first == 0 {
-		m.first, m.newest = sec, sec
+// advance moves on to now, by the monotonic clock.
+func (m *meter) advance(now time.Time) {
+	if m.base.IsZero() {
+		m.base = now
 	}
+	sec := int64(now.Sub(m.base) / time.Second)
 	for ; m.newest < sec; m.newest++ {
 		if sec-m.newest > int64(len(m.slots)) {
 			m.newest = sec - int64(len(m.slots)) - 1
@@ -55,11 +57,11 @@ func (m *meter) advance(sec int64) {
 
 // rate returns the average per second over the full seconds that are kept.
 func (m *meter) rate(now time.Time) float64 {
-	if m.first == 0 {
+	if m.base.IsZero() {
 		return 0
 	}
-	m.advance(now.Unix())
-	full := min(int64(len(m.slots)-1), m.newest-m.first)
+	m.advance(now)
+	full := min(int64(len(m.slots)-1), m.newest)
 	if full == 0 {
 		return 0
 	}

@@ -23,6 +23,8 @@ filter=setparams=range=pc make h264-full-range.h264 160:96 yuvj420p $x264 -bf 0
 filter=setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709 \
   make h264-bt709.h264 160:96 yuv420p $x264 -bf 0 -colorspace bt709 -color_primaries bt709 -color_trc bt709
 filter=interlace=scan=tff make h264-interlaced.h264 160:96 yuv420p $x264 -bf 0 -flags:v +bitexact+ildct+ilme -x264-params tff=1:keyint=10
+filter=interlace=scan=tff make h264-interlaced-422.h264 160:96 yuv422p $x264 -bf 0 -flags:v +bitexact+ildct+ilme -x264-params tff=1:keyint=10
+"$ffmpeg" -v error -y -f lavfi -i color=s=8320x4672 -frames:v 1 -fflags +bitexact -flags:v +bitexact $x264 h264-huge.h264
 make h265.h265 160:96 yuv420p $x265:bframes=0
 make h265-10bit.h265 160:96 yuv420p10le $x265:bframes=0
 make mjpeg-420.mjpeg 160:96 yuvj420p -c:v mjpeg -q:v 8

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"rave/config"
+	"rave/engine"
+	"rave/engine/ffmpeg"
+	"rave/engine/media"
+	"rave/engine/software"
+	"rave/engine/worker"
+)
+
+// session is an engine.Session, or a worker.Client that stands for one in another process.
+type session interface {
+	Run(ctx context.Context) error
+	Send(ctx context.Context, p media.Packet) bool
+	RequestKeyframe()
+	Prefer(rung string)
+}
+
+// workerSpec is what a worker needs, beside the session's configuration, to make its devices.
+type workerSpec struct {
+	Library string            // of ONNX Runtime
+	Models  map[string]string // names and files
+	Reason  string            // of the plan
+}
+
+// newSession makes a stream's session: in a process of its own, so that a crash in a C library costs a restart of that
+// process and no viewer; or in this one with workers: off.
+func (a *app) newSession(cfg engine.Config, out media.Output, onRestart func(reason string)) (session, error) {
+	if a.cfg.Workers == config.WorkersOff {
+		return engine.New(cfg, out), nil
+	}
+	spec, err := json.Marshal(workerSpec{Library: a.cfg.ONNXRuntime.Library, Models: a.cfg.Models, Reason: a.plan.Reason})
+	if err != nil {
+		return nil, fmt.Errorf("describe worker: %w", err)
+	}
+	return worker.New(worker.Config{
+		Session: cfg, Spec: spec, Args: []string{"rave", "worker", cfg.Stream}, OnRestart: onRestart,
+	}, out)
+}
+
+func workerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "worker [STREAM]",
+		Short:  "Run one stream's session for the main process, which starts it",
+		Hidden: true,
+		Args:   args(cobra.MaximumNArgs(1)), // the name is for ps
+		RunE: func(*cobra.Command, []string) error { // signals are for the main process: the context is not used
+			return worker.Main(worker.Descriptor, workerPlan)
+		},
+	}
+}
+
+// workerPlan makes the devices in the worker. Nothing is probed: the main process has done so.
+func workerPlan(_ context.Context, data []byte, log *slog.Logger) (engine.Plan, error) {
+	var spec workerSpec
+	if err := json.Unmarshal(data, &spec); err != nil {
+		return engine.Plan{}, fmt.Errorf("read specification: %w", err)
+	}
+	ffmpeg.SetLogger(log)
+	d := software.New(software.Config{Library: spec.Library, Models: spec.Models, Log: log})
+	return engine.Plan{Decode: d, Enhance: d, Encode: d, Reason: spec.Reason}, nil
+}
