@@ -28,9 +28,6 @@ func TestEmptyFilesAreTheDefaults(t *testing.T) {
 			t.Errorf("%q differs from the defaults:\n%s", file, c)
 		}
 	}
-	if err := Default().Validate(); err != nil {
-		t.Errorf("the defaults are not valid: %v", err)
-	}
 }
 
 const fullFile = `
@@ -98,15 +95,6 @@ func TestFullFile(t *testing.T) {
 	if !c.Equal(want) {
 		t.Errorf("got:\n%+v\nwant:\n%+v", *c, *want)
 	}
-	if err := c.Validate(); err != nil {
-		t.Errorf("Validate: %v", err)
-	}
-	if s, ok := c.Stream("back"); !ok || !s.Equal(want.Streams[1]) {
-		t.Errorf("Stream(back) = %+v, %v", s, ok)
-	}
-	if _, ok := c.Stream("none"); ok {
-		t.Error("Stream finds what is not there")
-	}
 	if u, ok := c.User("bob"); !ok || !u.Equal(want.Users[1]) {
 		t.Errorf("User(bob) = %+v, %v", u, ok)
 	}
@@ -131,13 +119,12 @@ func TestWrittenConfigIsTheSame(t *testing.T) {
 
 func TestNoSecretIsPrinted(t *testing.T) {
 	c := parse(t, fullFile)
-	r := c.Redacted()
 	var buf bytes.Buffer
 	log := slog.New(slog.NewJSONHandler(&buf, nil))
 	log.Info("text", "config", c, "stream", c.Streams[0], "users", c.Users, "password", c.Users[0].Password)
 	slog.New(slog.NewTextHandler(&buf, nil)).Info("text", "config", c, "user", c.Users[0], "source", c.Streams[0].Source)
 	for _, v := range []any{c, *c, c.Users, c.Streams, c.Streams[0], &c.Streams[0], c.Streams[0].Source,
-		c.Streams[0].Password, &c.Users[0].Password, r, *r} {
+		c.Streams[0].Password, &c.Users[0].Password} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
 			fmt.Fprintf(&buf, verb+"\n", v)
 		}
@@ -153,12 +140,6 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	}
 	if !strings.Contains(c.String(), "token=***&channel=***") {
 		t.Errorf("the rest of the URL is lost:\n%s", c)
-	}
-	if s := r.Streams[0]; s.Username != hidden || s.Password != hidden || strings.Contains(s.Source.URL(), "marked") {
-		t.Error("Redacted still holds credentials")
-	}
-	if c.Streams[0].Password != "marked@" || c.Users[0].Password == hidden {
-		t.Error("Redacted changed what it copied")
 	}
 }
 
@@ -286,21 +267,6 @@ func TestCheckModels(t *testing.T) {
 	}
 	if err := c.Errorf("streams.b.encode.gop", "is odd"); err.Error() != "rave.yaml:6: streams.b.encode.gop: is odd" {
 		t.Errorf("Errorf: %v", err)
-	}
-}
-
-func TestValidateChecksAConfigMadeByHand(t *testing.T) {
-	c := Default()
-	s := defaultStream()
-	s.Name, s.Output.Scale = "cam", 7
-	c.Streams = []Stream{s, {Name: "a/b"}}
-	c.RTSP.Listen = ":8554"
-	err := c.Validate()
-	for _, want := range []string{`configuration: streams.cam.output.scale: "7" is not a scale`, `"a/b" is not the name`,
-		`rtsp.listen: ":8554" can be reached`} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q is missing in:\n%v", want, err)
-		}
 	}
 }
 

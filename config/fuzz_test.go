@@ -27,10 +27,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if err := c.Validate(); err != nil {
-			t.Errorf("loaded, but not valid: %v\n%s", err, c)
-		}
-		if c.String() == "" || c.Redacted() == nil {
+		if c.String() == "" {
 			t.Error("it does not print")
 		}
 	})

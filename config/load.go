@@ -4,10 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -67,14 +65,6 @@ func (d *decoder) config(root *yaml.Node, environ, reserved []string) (*Config, 
 	return c, nil
 }
 
-// Validate checks every value and how they fit together. Load has done so; it is for a Config that was made or changed
-// by hand.
-func (c *Config) Validate() error {
-	d := newDecoder(c.places[""].file)
-	Default().schema().read(d, "", c.schema().write(false))
-	return join(append(d.problems, c.check(d.problems)...))
-}
-
 // Errorf returns an error about a key, such as "streams.cam1.quality[0]", that names where it was set.
 func (c *Config) Errorf(path, format string, args ...any) error {
 	return problem{c.placeOf(path), path, fmt.Sprintf(format, args...)}
@@ -94,28 +84,12 @@ func (c *Config) resolvePaths(dir string) {
 	}
 }
 
-// Redacted returns a copy in which every secret, and every credential for a camera, is replaced.
-func (c *Config) Redacted() *Config {
-	r := *c
-	r.Models, r.Users, r.Streams = maps.Clone(c.Models), slices.Clone(c.Users), slices.Clone(c.Streams)
-	for i := range r.Users {
-		u := &r.Users[i]
-		u.Password, u.PasswordHash = Secret(u.Password.String()), Secret(u.PasswordHash.String())
-	}
-	for i := range r.Streams {
-		s := &r.Streams[i]
-		s.Source = Source{s.Source.String()}
-		s.Username, s.Password = hide(s.Username), Secret(s.Password.String())
-	}
-	return &r
-}
-
 // String returns the configuration as a file in which every secret is replaced.
 func (c *Config) String() string {
 	var text strings.Builder
 	enc := yaml.NewEncoder(&text)
 	enc.SetIndent(2)
-	if err := enc.Encode(c.schema().write(true)); err != nil {
+	if err := enc.Encode(c.schema().write()); err != nil {
 		return fmt.Sprintf("configuration that cannot be written: %v", err)
 	}
 	return text.String()
@@ -130,7 +104,7 @@ func (c *Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 // MarshalJSON writes the keys and values of the file, with every secret replaced.
 func (c *Config) MarshalJSON() ([]byte, error) {
 	var tree any
-	if err := c.schema().write(true).Decode(&tree); err != nil {
+	if err := c.schema().write().Decode(&tree); err != nil {
 		return nil, fmt.Errorf("configuration as JSON: %w", err)
 	}
 	return json.Marshal(tree)

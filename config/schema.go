@@ -16,8 +16,8 @@ import (
 type rule interface {
 	// read takes the node over into the Config. n is never an alias.
 	read(d *decoder, path string, n *yaml.Node)
-	// write returns what the Config holds; nil for nothing.
-	write(redact bool) *yaml.Node
+	// write returns what the Config holds, with secrets replaced; nil for nothing.
+	write() *yaml.Node
 	// leaves lists the paths of all values, given the names that occur in n (which may be nil).
 	leaves(n *yaml.Node) []leaf
 }
@@ -44,10 +44,10 @@ type field struct {
 // section is a mapping with known keys.
 type section []field
 
-func (s section) write(redact bool) *yaml.Node {
+func (s section) write() *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	for _, f := range s {
-		if v := f.rule.write(redact); v != nil {
+		if v := f.rule.write(); v != nil {
 			n.Content = append(n.Content, textNode(f.key), v)
 		}
 	}
@@ -73,9 +73,9 @@ type scalar struct {
 	number bool                     // written without quotes
 }
 
-func (s scalar) write(redact bool) *yaml.Node {
+func (s scalar) write() *yaml.Node {
 	text := s.get()
-	if redact && s.redact != nil {
+	if s.redact != nil {
 		text = s.redact(text)
 	}
 	n := textNode(text)
@@ -98,7 +98,7 @@ type list struct {
 	atLeast string                  // the fix for an empty list
 }
 
-func (l list) write(bool) *yaml.Node {
+func (l list) write() *yaml.Node {
 	n := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
 	for _, item := range l.get() {
 		n.Content = append(n.Content, textNode(item))
@@ -115,10 +115,10 @@ type dict struct {
 	names func() []string
 }
 
-func (m dict) write(redact bool) *yaml.Node {
+func (m dict) write() *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	for _, name := range m.names() {
-		n.Content = append(n.Content, textNode(name), m.entry(name).write(redact))
+		n.Content = append(n.Content, textNode(name), m.entry(name).write())
 	}
 	return n
 }
@@ -144,10 +144,10 @@ type records struct {
 	size func() int
 }
 
-func (r records) write(redact bool) *yaml.Node {
+func (r records) write() *yaml.Node {
 	n := &yaml.Node{Kind: yaml.SequenceNode}
 	for i := range r.size() {
-		n.Content = append(n.Content, r.at(i).write(redact))
+		n.Content = append(n.Content, r.at(i).write())
 	}
 	return n
 }

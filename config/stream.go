@@ -65,17 +65,8 @@ type Codec string
 // CodecH264 is made by x264.
 const CodecH264 Codec = "h264"
 
-// Equal reports whether two streams are configured alike.
+// Equal reports whether two streams are configured alike. The other sections can be compared with ==.
 func (s Stream) Equal(o Stream) bool { return reflect.DeepEqual(s, o) }
-
-// Equal reports whether two sections say the same.
-func (r Reconnect) Equal(o Reconnect) bool { return r == o }
-
-// Equal reports whether two sections say the same.
-func (u Output) Equal(o Output) bool { return u == o }
-
-// Equal reports whether two sections say the same.
-func (e Encode) Equal(o Encode) bool { return e == o }
 
 func defaultStream() Stream {
 	return Stream{
