@@ -65,7 +65,7 @@ func (s *Session) decodeIn(ctx context.Context) func(media.Packet, bool) error {
 		s.obs.StageDone(StageDecode, waited, time.Since(start)-emitting)
 		if err == nil {
 			d.failed = 0
-			if behind && d.pictures.Load() == before {
+			if behind && d.pictures.Load() == before && media.Disposable(s.cfg.Track.Codec, p.Data) {
 				s.obs.Dropped(StageDecode, DropSkipped, 1)
 			}
 			return nil

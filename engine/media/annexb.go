@@ -55,3 +55,18 @@ func SequenceSets(codec Codec, data []byte) []byte {
 	}
 	return sets
 }
+
+// Disposable reports whether no other picture refers to that of an access unit: nal_ref_idc 0 (ITU-T H.264 clause
+// 7.4.1), or a sub-layer non-reference picture (ITU-T H.265 table 7-1).
+func Disposable(codec Codec, data []byte) bool {
+	for u := range NALUs(data) {
+		switch t := u[0]; {
+		case codec == H264 && t&0x1f >= 1 && t&0x1f <= 5:
+			return t&0x60 == 0
+		case codec == H265 && t>>1&0x3f < 32:
+			n := t >> 1 & 0x3f
+			return n < 16 && n%2 == 0
+		}
+	}
+	return false
+}
