@@ -1,7 +1,7 @@
 // Package ingest keeps sources of live video running and gives their packets one clock.
 //
 // A media.Source makes one connection to one origin; Keep calls it again for ever, with backoff, and watches that video
-// really comes. A Clock, owned by a source and outliving its connections, maps the sender's RTP timestamps to the
+// really comes; a Waiter, whose peer comes to it, is called again without backoff. A Clock, owned by a source and outliving its connections, maps the sender's RTP timestamps to the
 // stream's time, which never runs backwards. SplitURL and Secrets keep credentials out of everything that is said.
 //
 // Ownership and ordering: Keep calls Source.Run and the Output's methods never overlap; OnState calls come in order

@@ -45,11 +45,21 @@ func (p Policy) withDefaults() Policy {
 	return p
 }
 
-// Keep runs src again and again until ctx is done, whose error it returns. An error of out ends it as well: then the
-// receiving end is broken, which no reconnecting cures.
+// Waiter is a Source whose Run waits until its peer comes to it, as a publisher does. Keep never pauses before it calls
+// such a source again: a peer that comes meanwhile would be accepted, and its first keyframe lost. Nor is there anybody
+// to spare: the next attempt begins when the peer wants it.
+type Waiter interface {
+	media.Source
+	// WaitsForPeer does nothing.
+	WaitsForPeer()
+}
+
+// Keep runs src again and again until ctx is done, whose error it returns, with pauses between failures unless src is a
+// Waiter. An error of out ends it as well: then the receiving end is broken, which no reconnecting cures.
 func Keep(ctx context.Context, src media.Source, policy Policy, out media.Output) error {
 	k := &keeper{Policy: policy.withDefaults(), out: out}
 	k.report.log = k.Log
+	_, waits := src.(Waiter)
 	for failures := 0; ; {
 		k.attempt++
 		k.enter(State{Phase: Connecting, Err: k.err})
@@ -65,6 +75,10 @@ func Keep(ctx context.Context, src media.Source, policy Policy, out media.Output
 		}
 		if k.err = err; errors.Is(err, ErrEnded) {
 			k.Log.Info("stream ended by its sender; waiting for the next", "after", online.Round(time.Millisecond))
+			continue
+		}
+		if waits {
+			k.report.failed(err, 0)
 			continue
 		}
 		failures++

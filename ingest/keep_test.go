@@ -220,6 +220,35 @@ func TestKeepGoesOnAtOnceWhenThePublisherLeft(t *testing.T) {
 	}
 }
 
+// waiter is a source that waits for its peer.
+type waiter struct{ source }
+
+func (*waiter) WaitsForPeer() {}
+
+// The watchdog, an error, even a permanent one: nothing keeps a source that waits from being ready for its next peer.
+func TestKeepNeverPausesASourceThatWaits(t *testing.T) {
+	bad := fmt.Errorf("video is offered as VP9 only: %w", ErrPermanent)
+	src := &waiter{source{runs: []func(context.Context, media.Output) error{
+		live(0, time.Hour, nil), live(time.Second, time.Second, bad), live(time.Second, time.Second, bad), live(time.Hour, time.Hour, nil),
+	}}}
+	states, log := keep(t, src, Policy{VideoTimeout: 2 * time.Second}, 8)
+	for i, s := range states {
+		want := Connecting
+		if i%2 == 1 {
+			want = Online
+		}
+		if s.Phase != want {
+			t.Fatalf("state %d: %+v, want %v", i, s, want)
+		}
+	}
+	if s := states[2]; !strings.Contains(s.Err.Error(), "no video for 2s") || s.Since.Sub(states[1].Since) > 2100*time.Millisecond {
+		t.Errorf("after the watchdog: %+v", s)
+	}
+	if !strings.Contains(log, "no video for 2s") || strings.Contains(log, "retry_in") {
+		t.Errorf("log: %s", log)
+	}
+}
+
 func TestKeepReturnsTheOutputsError(t *testing.T) {
 	broken := errors.New("engine is gone")
 	src := &source{runs: []func(context.Context, media.Output) error{live(time.Hour, time.Hour, nil)}}

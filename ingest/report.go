@@ -18,6 +18,7 @@ type report struct {
 	told   bool      // one of which was logged
 }
 
+// A pause of 0 is none.
 func (r *report) failed(err error, pause time.Duration) {
 	r.down++
 	r.count++
@@ -30,7 +31,10 @@ func (r *report) failed(err error, pause time.Duration) {
 	if reason == r.reason && (errors.Is(err, ErrPermanent) || time.Since(r.said) < time.Minute) {
 		return
 	}
-	args := []any{"error", err, "retry_in", pause.Round(10 * time.Millisecond)}
+	args := []any{"error", err}
+	if pause > 0 {
+		args = append(args, "retry_in", pause.Round(10*time.Millisecond))
+	}
 	if reason == r.reason {
 		args = append(args, "failures", r.count)
 	}

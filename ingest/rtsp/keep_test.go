@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bluenviron/gortsplib/v4"
 	"github.com/bluenviron/gortsplib/v4/pkg/format"
 
 	"rave/engine/media"
@@ -72,6 +73,34 @@ func TestWatchdogSeesSilentVideo(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	playing(t, cam, out)
+}
+
+// A publisher that fell silent is disconnected and comes back at once: its first keyframe arrives.
+func TestPublisherThatComesBackLosesNothing(t *testing.T) {
+	p := NewPublish(PublishConfig{Name: "cam1"})
+	r := startRecorder(t, p)
+	out := newCollector()
+	startKeep(t, p, ingest.Policy{VideoTimeout: 200 * time.Millisecond, Min: time.Minute, Max: time.Minute}, out)
+	desc := session(h264Format())
+	first, err := r.publish(t, desc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sendPicture(t, first, desc, 0)
+	receive(t, out.packets, "picture")
+	if err := first.Wait(); err == nil {
+		t.Error("the silent publisher was not disconnected")
+	}
+	var second *gortsplib.Client
+	for second == nil { // until the server has seen the first one off
+		if second, err = r.publish(t, desc); err != nil {
+			second = nil
+		}
+	}
+	sendPicture(t, second, desc, 500)
+	if pkt := receive(t, out.packets, "the second's first picture"); !pkt.Keyframe || !pkt.Discontinuity {
+		t.Errorf("%+v", pkt)
+	}
 }
 
 // A camera that restarts with another clock: the stream's time goes on, and a gap is marked.

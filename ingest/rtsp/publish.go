@@ -63,6 +63,11 @@ func NewPublish(cfg PublishConfig) *Publish {
 	return p
 }
 
+var _ ingest.Waiter = (*Publish)(nil)
+
+// WaitsForPeer implements ingest.Waiter.
+func (*Publish) WaitsForPeer() {}
+
 // Run waits for a publisher and delivers what it sends. It returns an error that wraps ingest.ErrEnded when the
 // publisher has left; when ctx is done or out fails it ends the publisher's session.
 func (p *Publish) Run(ctx context.Context, out media.Output) error {
