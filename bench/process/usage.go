@@ -5,22 +5,57 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Usage is what a process has used of the machine so far.
+// Usage is what a process and its children have used of the machine so far.
 type Usage struct {
-	CPU     time.Duration // of all its threads and of children it has waited for, user and system
-	PeakRSS int64         // bytes
+	CPU     time.Duration // of all their threads and of children they have waited for, user and system
+	PeakRSS int64         // bytes; the sum of each one's own peak
 }
 
 // Usage reads what the program has used so far. It fails once the program has ended.
 func (p *Process) Usage() (Usage, error) { return UsageOf(p.PID()) }
 
-// UsageOf reads what a process has used so far (proc(5): /proc/pid/stat, /proc/pid/status).
+// UsageOf reads what a process and its running children have used so far. A child that ends between two readings was
+// waited for, so its time is not lost.
 func UsageOf(pid int) (Usage, error) {
+	sum, err := usageOfOne(pid)
+	if err != nil {
+		return Usage{}, err
+	}
+	for _, child := range children(pid) {
+		if u, err := UsageOf(child); err == nil { // else it has just ended
+			sum.CPU += u.CPU
+			sum.PeakRSS += u.PeakRSS
+		}
+	}
+	return sum, nil
+}
+
+// children returns the processes whose parent is pid (proc(5): /proc/pid/task/tid/children).
+func children(pid int) []int {
+	var pids []int
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // the pattern is right
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, f := range strings.Fields(string(data)) {
+			if n, err := strconv.Atoi(f); err == nil {
+				pids = append(pids, n)
+			}
+		}
+	}
+	return pids
+}
+
+// usageOfOne reads what one process has used (proc(5): /proc/pid/stat, /proc/pid/status).
+func usageOfOne(pid int) (Usage, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return Usage{}, fmt.Errorf("read usage: %w", err)
