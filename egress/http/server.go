@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/net/netutil"
+
+	"rave/egress/limit"
 )
 
 // Config is what a Server needs. Status is required.
@@ -24,15 +25,17 @@ type Config struct {
 	Status   func() Status       // called for each request, from several goroutines
 }
 
-// Bounds on what visitors can take: connections, bytes and time. A visitor that sends its request slowly is cut off
-// after headerTimeout.
+// Bounds on what visitors can take: connections, bytes and time. A visitor that sends its first request slowly or not
+// at all is cut off after headerTimeout. One host can take an eighth of the connections, and none of those that are
+// kept for this machine's own health checks and proxies (see package limit).
 const (
-	maxConnections = 64
+	maxConnections = 256
+	maxOfHost      = 32 // a few browsers behind one address
 	maxHeader      = 16 << 10
 	headerTimeout  = 5 * time.Second
 	readTimeout    = 10 * time.Second
 	writeTimeout   = 30 * time.Second
-	idleTimeout    = 30 * time.Second
+	idleTimeout    = 10 * time.Second
 	closeTimeout   = time.Second
 )
 
@@ -63,7 +66,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("http server: %w (is the port taken? set http.listen)", err)
 	}
 	s := &Server{cfg: cfg, gate: newGate(cfg.Auth), page: page}
-	s.listener = netutil.LimitListener(l, maxConnections)
+	s.listener = limit.New(l, limit.Config{Total: maxConnections, Host: maxOfHost, Log: cfg.Log})
 	s.http = &http.Server{
 		Handler:           s.handler(),
 		ReadHeaderTimeout: headerTimeout,

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rave/egress/limit"
 )
 
 // start runs a server and returns it with what its Run will return.
@@ -162,28 +164,89 @@ func TestLongHeaderIsRefused(t *testing.T) {
 	ended(t, ran, 2*time.Second)
 }
 
-func TestConnectionsAreLimited(t *testing.T) {
+// network makes connections from 127.0.0.N look as if they came from 10.0.0.N, but for N=1.
+type network struct{ net.Listener }
+
+func (n network) Accept() (net.Conn, error) {
+	c, err := n.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	addr := *c.RemoteAddr().(*net.TCPAddr)
+	if ip := addr.IP.To4(); ip[3] != 1 {
+		addr.IP = net.IPv4(10, 0, 0, ip[3])
+	}
+	return stranger{c, &addr}, nil
+}
+
+type stranger struct {
+	net.Conn
+	from net.Addr
+}
+
+func (s stranger) RemoteAddr() net.Addr { return s.from }
+
+// dialFrom connects from 127.0.0.n.
+func dialFrom(t *testing.T, s *Server, n byte) net.Conn {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, n)}}
+	c, err := d.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// healthy asks for /healthz from 127.0.0.n.
+func healthy(t *testing.T, s *Server, n byte) bool {
+	t.Helper()
+	c := dialFrom(t, s, n)
+	defer c.Close()
+	fmt.Fprintf(c, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	got, _ := c.Read(make([]byte, 1))
+	return got == 1
+}
+
+// Connections that say nothing keep neither other hosts nor this machine from the health check, and not for long.
+func TestIdleConnectionsDoNotBlockHealthChecks(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	s, ran := start(ctx, t, Config{})
-	var held []net.Conn
-	for range maxConnections {
-		held = append(held, dial(t, s))
+	s := newServer(t, Config{})
+	l := s.listener.(*limit.Listener)
+	l.Listener = network{l.Listener}
+	s.http.ReadHeaderTimeout = time.Second
+	ran := make(chan error, 1)
+	go func() { ran <- s.Run(ctx) }()
+	began := time.Now()
+	for range maxOfHost {
+		dialFrom(t, s, 2)
 	}
-	ask := func(wait time.Duration) bool {
-		c := dial(t, s)
-		defer c.Close()
-		fmt.Fprintf(c, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-		_ = c.SetReadDeadline(time.Now().Add(wait))
-		n, _ := c.Read(make([]byte, 1))
-		return n == 1
+	if healthy(t, s, 2) {
+		t.Errorf("one host has more than %d connections", maxOfHost)
 	}
-	if ask(200 * time.Millisecond) {
-		t.Errorf("more than %d connections are served", maxConnections)
+	if !healthy(t, s, 3) {
+		t.Error("another host is kept from the health check")
 	}
-	held[0].Close()
-	held[1].Close()
-	if !ask(2 * time.Second) {
-		t.Error("a visitor is not served after others have left")
+	for n := byte(3); n < 3+maxConnections/maxOfHost; n++ {
+		for range maxOfHost {
+			dialFrom(t, s, n)
+		}
+	}
+	if healthy(t, s, 100) {
+		t.Errorf("there are more than %d connections", maxConnections)
+	}
+	if !healthy(t, s, 1) {
+		t.Error("strangers keep this machine from the health check")
+	}
+	if d := time.Since(began); d > time.Second {
+		t.Skipf("connecting took %v: the machine is too slow to tell more", d)
+	}
+	for !healthy(t, s, 2) {
+		if time.Since(began) > 5*time.Second {
+			t.Fatal("silent connections are never cut")
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 	cancel()
 	ended(t, ran, 2*time.Second)
