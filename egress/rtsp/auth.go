@@ -1,7 +1,6 @@
 package rtsp
 
 import (
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -13,6 +12,8 @@ import (
 	"github.com/bluenviron/gortsplib/v4/pkg/auth"
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
 	"golang.org/x/crypto/bcrypt"
+
+	"rave/egress/limit"
 )
 
 // User may read or publish. Name and exactly one of Password and PasswordHash are set.
@@ -51,10 +52,12 @@ type authenticator struct {
 	users   []User
 	methods []auth.VerifyMethod
 	digest  bool // all passwords are in clear
+	gate    *gate
+	closing <-chan struct{} // the server ends: nobody waits any more
 }
 
-func newAuthenticator(users []User) (*authenticator, error) {
-	a := &authenticator{users: users, digest: true, methods: []auth.VerifyMethod{auth.VerifyMethodDigestMD5, auth.VerifyMethodBasic}}
+func newAuthenticator(users []User, closing <-chan struct{}) (*authenticator, error) {
+	a := &authenticator{users: users, digest: true, gate: newGate(), closing: closing, methods: []auth.VerifyMethod{auth.VerifyMethodDigestMD5, auth.VerifyMethodBasic}}
 	for i, u := range users {
 		switch {
 		case u.Name == "":
@@ -77,13 +80,16 @@ func newAuthenticator(users []User) (*authenticator, error) {
 	return a, nil
 }
 
-// authorize returns nil, errUnauthorized, or errForbidden wrapped with the reason.
+// authorize returns nil, errUnauthorized, errBusy, or errForbidden wrapped with the reason.
 func (a *authenticator) authorize(c *gortsplib.ServerConn, req *base.Request, name string, what action) error {
 	if len(a.users) == 0 {
 		return nil
 	}
-	u := a.identify(c, req)
-	if u == nil {
+	u, err := a.identify(c, req)
+	switch {
+	case err != nil:
+		return err
+	case u == nil:
 		return errUnauthorized
 	}
 	allowed := u.Read
@@ -96,20 +102,30 @@ func (a *authenticator) authorize(c *gortsplib.ServerConn, req *base.Request, na
 	return nil
 }
 
-// identify finds the user whose credentials a request carries.
-func (a *authenticator) identify(c *gortsplib.ServerConn, req *base.Request) *User {
+// identify finds the user whose credentials a request carries; nil if there is none.
+func (a *authenticator) identify(c *gortsplib.ServerConn, req *base.Request) (*User, error) {
 	name, password, basic := basicCredentials(req)
 	for i := range a.users {
 		u := &a.users[i]
-		switch {
-		case basic && u.Name == name && u.matches(c, password):
-			return u
 		// This also draws the nonce that the request for credentials will carry.
-		case a.digest && c.VerifyCredentials(req, u.Name, u.Password):
-			return u
+		if a.digest && c.VerifyCredentials(req, u.Name, u.Password) {
+			return u, nil
+		}
+		if !basic || u.Name != name {
+			continue
+		}
+		if ok, err := a.matches(c, u, password); ok || err != nil {
+			return u, err
 		}
 	}
-	return nil
+	return nil, nil
+}
+
+func (a *authenticator) matches(c *gortsplib.ServerConn, u *User, password string) (bool, error) {
+	if u.PasswordHash != "" {
+		return a.gate.check(limit.Host(c.NetConn().RemoteAddr()), u, password, a.closing)
+	}
+	return subtle.ConstantTimeCompare([]byte(u.Password), []byte(password)) == 1, nil
 }
 
 // basicCredentials reads an Authorization header (RFC 7617). gortsplib's own reader takes no colon in a password.
@@ -124,25 +140,6 @@ func basicCredentials(req *base.Request) (name, password string, ok bool) {
 		return "", "", false
 	}
 	return strings.Cut(string(decoded), ":")
-}
-
-// proven is kept with a connection: the digest of credentials that bcrypt has accepted, so that later requests are
-// cheap. gortsplib handles one request of a connection at a time.
-type proven [sha256.Size]byte
-
-func (u *User) matches(c *gortsplib.ServerConn, password string) bool {
-	if u.PasswordHash == "" {
-		return subtle.ConstantTimeCompare([]byte(u.Password), []byte(password)) == 1
-	}
-	digest := proven(sha256.Sum256([]byte(u.PasswordHash + "\x00" + password)))
-	if known, ok := c.UserData().(proven); ok && subtle.ConstantTimeCompare(known[:], digest[:]) == 1 {
-		return true
-	}
-	if bcrypt.CompareHashAndPassword([]byte(u.PasswordHash), []byte(password)) != nil {
-		return false
-	}
-	c.SetUserData(digest)
-	return true
 }
 
 // covers reports that the user's patterns match a path.

@@ -14,6 +14,27 @@ import (
 // handler is what gortsplib calls, from one goroutine per connection or session.
 type handler struct{ s *Server }
 
+// OnConnOpen gives a connection its time to play or publish. gortsplib reads requests without a deadline: connections
+// that say nothing, or half a request, would stay for ever.
+func (h *handler) OnConnOpen(ctx *gortsplib.ServerHandlerOnConnOpenCtx) {
+	ctx.Conn.SetUserData(time.AfterFunc(h.s.cfg.IdleTimeout, ctx.Conn.Close))
+}
+
+func (h *handler) OnConnClose(ctx *gortsplib.ServerHandlerOnConnCloseCtx) { idle(ctx.Conn).Stop() }
+
+// busy says that a connection has a session that plays or records. What ends such a session closes the connection, but
+// for TEARDOWN: then its time begins anew.
+func (h *handler) busy(c *gortsplib.ServerConn, ss *gortsplib.ServerSession) {
+	idle(c).Stop()
+	ss.SetUserData(c)
+}
+
+// idle is the timer that ends a connection.
+func idle(c *gortsplib.ServerConn) *time.Timer {
+	t, _ := c.UserData().(*time.Timer) // always, since OnConnOpen comes first
+	return t
+}
+
 // refusePause is how long wrong credentials wait for their answer, against guessing.
 const refusePause = time.Second
 
@@ -49,6 +70,7 @@ func (h *handler) OnPlay(ctx *gortsplib.ServerHandlerOnPlayCtx) (*base.Response,
 	if p == nil || !p.attach(ctx.Session) {
 		return answer(base.StatusNotFound, "the format has changed: connect again"), nil
 	}
+	h.busy(ctx.Conn, ctx.Session)
 	p.log.Info("reader joined", "path", p.name, "from", ctx.Conn.NetConn().RemoteAddr().String(), "transport", ctx.Session.SetuppedTransport().String())
 	return ok(), nil
 }
@@ -95,12 +117,16 @@ func (h *handler) OnRecord(ctx *gortsplib.ServerHandlerOnRecordCtx) (*base.Respo
 	if err := publisher.Record(ctx.Session); err != nil {
 		return answer(base.StatusBadRequest, err.Error()), nil
 	}
+	h.busy(ctx.Conn, ctx.Session)
 	h.s.log.Info("publisher joined", "stream", strings.Trim(ctx.Path, "/"), "from", ctx.Conn.NetConn().RemoteAddr().String(), "transport", ctx.Session.SetuppedTransport().String())
 	return ok(), nil
 }
 
 func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) {
 	h.leave(ctx.Session)
+	if c, ok := ctx.Session.UserData().(*gortsplib.ServerConn); ok {
+		idle(c).Reset(h.s.cfg.IdleTimeout)
+	}
 	h.s.mu.Lock()
 	publisher := h.s.recorders[ctx.Session]
 	delete(h.s.recorders, ctx.Session)
@@ -157,6 +183,8 @@ func (h *handler) refuse(c *gortsplib.ServerConn, req *base.Request, name string
 		return nil, nil
 	case errors.Is(err, errForbidden):
 		return answer(base.StatusForbidden, err.Error()), nil
+	case errors.Is(err, errBusy):
+		return answer(base.StatusServiceUnavailable, err.Error()), nil
 	}
 	if len(req.Header["Authorization"]) > 0 {
 		h.s.log.Warn("credentials refused", "path", name, "from", c.NetConn().RemoteAddr().String(), "to", what.String())

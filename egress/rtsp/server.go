@@ -14,6 +14,8 @@ import (
 
 	"github.com/bluenviron/gortsplib/v4"
 	"github.com/bluenviron/gortsplib/v4/pkg/description"
+
+	"rave/egress/limit"
 )
 
 // Config describes a Server. The zero value of each field stands for its default.
@@ -25,6 +27,11 @@ type Config struct {
 	QueueUnits   int           // access units and audio packets that wait for one reader; 256
 	QueueBytes   int           // their size; 16 MiB
 	Log          *slog.Logger  // nil: nothing is logged
+	// MaxConnections is how many connections there may be at once, of one host half as many; 512. Those of this machine
+	// are counted apart, up to the same number (see package limit).
+	MaxConnections int
+	// IdleTimeout is how long a connection may stay that neither plays nor publishes; 15 s.
+	IdleTimeout time.Duration
 	// OnDrop is told of access units that were not sent: "slow_reader" (once per reader), "before_keyframe",
 	// "too_large", "malformed". It may be nil and must not block.
 	OnDrop func(path, reason string, frames int)
@@ -78,8 +85,14 @@ func New(cfg Config) (*Server, error) {
 	if s.cfg.Listen == "" {
 		s.cfg.Listen = "127.0.0.1:8554"
 	}
+	if s.cfg.MaxConnections == 0 {
+		s.cfg.MaxConnections = 512
+	}
+	if s.cfg.IdleTimeout == 0 {
+		s.cfg.IdleTimeout = 15 * time.Second
+	}
 	var err error
-	if s.auth, err = newAuthenticator(cfg.Users); err != nil {
+	if s.auth, err = newAuthenticator(cfg.Users, s.closing); err != nil {
 		return nil, fmt.Errorf("rtsp server: %w", err)
 	}
 	if err := s.listen(); err != nil {
@@ -99,10 +112,11 @@ func (s *Server) listen() error {
 		DisableRTCPSenderReports: true, // ours carry capture time
 		Listen: func(network, address string) (net.Listener, error) {
 			ln, err := net.Listen(network, address)
-			if err == nil {
-				s.addr = ln.Addr()
+			if err != nil {
+				return nil, err
 			}
-			return ln, err
+			s.addr = ln.Addr()
+			return s.bound(ln), nil
 		},
 		ListenPacket: listenPacket,
 	}
@@ -115,6 +129,11 @@ func (s *Server) listen() error {
 		s.gs.UDPRTCPAddress = net.JoinHostPort(host, strconv.Itoa(port+1))
 	}
 	return s.gs.Start()
+}
+
+func (s *Server) bound(ln net.Listener) net.Listener {
+	most := s.cfg.MaxConnections
+	return limit.New(ln, limit.Config{Total: most, Host: (most + 1) / 2, Log: s.log})
 }
 
 // listenPacket asks for a receive buffer that takes a publisher's keyframes; the system may give less.

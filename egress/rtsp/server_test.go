@@ -1,7 +1,9 @@
 package rtsp
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -168,4 +170,108 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	cancel()
 	receive(t, written, "end of writing")
+}
+
+// hungUp reports whether the server closes a connection within a time.
+func hungUp(c net.Conn, within time.Duration) bool {
+	_ = c.SetReadDeadline(time.Now().Add(within))
+	_, err := io.Copy(io.Discard, c)
+	return err == nil || !strings.Contains(err.Error(), "timeout")
+}
+
+func dialServer(t *testing.T, s *Server, say string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if _, err := io.WriteString(c, say); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestConnectionsAreLimited(t *testing.T) {
+	s := startServer(t, Config{MaxConnections: 3})
+	mustOpen(t, s.Path("cam1", PathConfig{}), videoTrack())
+	pl := newPlayer(gortsplib.TransportTCP)
+	pl.play(t, pathURL(s, "cam1"))
+	held := []net.Conn{dialServer(t, s, ""), dialServer(t, s, "")}
+	if !hungUp(dialServer(t, s, ""), waitLimit) {
+		t.Error("a fourth connection is served")
+	}
+	_ = held[0].Close()
+	eventually(t, "another takes the place of one that left", func() bool { return !hungUp(dialServer(t, s, ""), 50*time.Millisecond) })
+}
+
+// gortsplib itself reads requests without a deadline.
+func TestIdleConnectionsAreClosed(t *testing.T) {
+	const limit = 300 * time.Millisecond
+	s := startServer(t, Config{IdleTimeout: limit})
+	p := s.Path("cam1", PathConfig{})
+	mustOpen(t, p, videoTrack())
+	began := time.Now()
+	options := "OPTIONS rtsp://x/ RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+	for name, say := range map[string]string{
+		"silent": "", "half a request": "OPTIONS rtsp://x/ RTSP/1.0\r\nCSe", "options only": options,
+		"setup only": "SETUP rtsp://x/cam1/trackID=0 RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n",
+	} {
+		if !hungUp(dialServer(t, s, say), waitLimit) {
+			t.Errorf("%s: still open after %v", name, waitLimit)
+		}
+	}
+	if d := time.Since(began); d < limit {
+		t.Errorf("closed after %v", d)
+	}
+	pl := newPlayer(gortsplib.TransportTCP)
+	pl.play(t, pathURL(s, "cam1"))
+	ended := make(chan error, 1)
+	go func() { ended <- pl.c.Wait() }()
+	select {
+	case err := <-ended:
+		t.Fatalf("a reader is disconnected: %v", err)
+	case <-time.After(3 * limit):
+	}
+	mustWrite(t, p, picture(0, 10, true))
+	receive(t, pl.units, "picture")
+}
+
+// After TEARDOWN the connection is idle again.
+func TestConnectionIsClosedAfterTeardown(t *testing.T) {
+	s := startServer(t, Config{IdleTimeout: 200 * time.Millisecond})
+	mustOpen(t, s.Path("cam1", PathConfig{}), videoTrack())
+	c := dialServer(t, s, "")
+	in := bufio.NewReader(c)
+	session := ""
+	for i, request := range []string{
+		"SETUP rtsp://x/cam1/trackID=0 RTSP/1.0\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n",
+		"PLAY rtsp://x/cam1/ RTSP/1.0\r\n", "TEARDOWN rtsp://x/cam1/ RTSP/1.0\r\n",
+	} {
+		if i == 2 {
+			time.Sleep(500 * time.Millisecond)
+		}
+		if _, err := fmt.Fprintf(c, "%sCSeq: %d\r\n%s\r\n", request, i+1, session); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				t.Fatalf("request %d: %v", i, err)
+			}
+			if strings.HasPrefix(line, "RTSP/") && !strings.Contains(line, "200") {
+				t.Fatalf("request %d: %s", i, line)
+			}
+			if id, ok := strings.CutPrefix(line, "Session: "); ok {
+				id, _, _ = strings.Cut(strings.TrimSpace(id), ";")
+				session = "Session: " + id + "\r\n"
+			}
+			if line == "\r\n" {
+				break
+			}
+		}
+	}
+	if !hungUp(c, waitLimit) {
+		t.Error("still open after TEARDOWN")
+	}
 }
