@@ -1,7 +1,9 @@
 package rtsp
 
 import (
+	"log/slog"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/bluenviron/gortsplib/v4"
 	"github.com/bluenviron/gortsplib/v4/pkg/description"
@@ -12,26 +14,42 @@ import (
 // generation is one description of a path. gortsplib fixes that of a stream, but for the parameter sets, so other formats
 // need another generation.
 type generation struct {
-	tracks []*outTrack
-	byID   map[int]int // media.Track.ID to index
-	video  bool
-	stream *gortsplib.ServerStream
+	offered []media.Track // all that were announced
+	served  []int         // for each of them its index in tracks; leftOut
+	tracks  []*outTrack
+	byID    map[int]int // media.Track.ID to index in tracks; leftOut
+	video   bool
+	stream  *gortsplib.ServerStream
 }
 
-// newGeneration describes the tracks and makes a stream of them, which the caller closes.
-func newGeneration(s *gortsplib.Server, tracks []media.Track) (*generation, error) {
-	g := &generation{byID: map[int]int{}}
+// leftOut stands for the index of a track that RTSP cannot describe.
+const leftOut = -1
+
+// newGeneration describes the tracks and makes a stream of them, which the caller closes. Sound that RTSP cannot
+// describe is left out, with a warning; it is no reason not to serve the pictures.
+func newGeneration(s *gortsplib.Server, tracks []media.Track, log *slog.Logger) (*generation, error) {
+	g := &generation{offered: slices.Clone(tracks)}
 	desc := &description.Session{Title: "RAVE"}
-	for i, t := range tracks {
+	var reason error
+	for _, t := range tracks {
 		o, err := newOutTrack(t)
-		if err != nil {
+		switch {
+		case err != nil && t.Kind != media.Audio:
 			return nil, err
+		case err != nil:
+			log.Warn("a track is left out: RTSP cannot describe it", "track", t.ID, "codec", t.Codec, "rtpmap", t.RTP.RTPMap, "error", err)
+			g.served, reason = append(g.served, leftOut), err
+			continue
 		}
+		g.served = append(g.served, len(g.tracks))
 		g.tracks = append(g.tracks, o)
-		g.byID[t.ID] = i
 		g.video = g.video || t.Kind == media.Video
 		desc.Medias = append(desc.Medias, o.media)
 	}
+	if len(g.tracks) == 0 && reason != nil {
+		return nil, reason
+	}
+	g.update(tracks)
 	g.stream = &gortsplib.ServerStream{Server: s, Desc: desc}
 	if err := g.stream.Initialize(); err != nil {
 		return nil, err
@@ -45,23 +63,17 @@ func newGeneration(s *gortsplib.Server, tracks []media.Track) (*generation, erro
 
 // accepts reports that readers of this generation can be served those tracks. A nil generation accepts nothing.
 func (g *generation) accepts(tracks []media.Track) bool {
-	if g == nil || len(g.tracks) != len(tracks) {
-		return false
-	}
-	for i, t := range tracks {
-		if !g.tracks[i].track.SameFormat(t) {
-			return false
-		}
-	}
-	return true
+	return g != nil && media.SameTracks(g.offered, tracks)
 }
 
 // update takes over the parameter sets and ids of tracks that it accepts.
 func (g *generation) update(tracks []media.Track) {
 	g.byID = map[int]int{}
 	for i, t := range tracks {
-		g.byID[t.ID] = i
-		g.tracks[i].setParams(t.ParameterSets)
+		g.byID[t.ID] = g.served[i]
+		if g.served[i] != leftOut {
+			g.tracks[g.served[i]].setParams(t.ParameterSets)
+		}
 	}
 }
 

@@ -30,7 +30,9 @@ type Stats struct {
 	Dropped map[string]uint64 // access units not sent, by reason; "slow_reader" counts once per reader
 }
 
-// Path is one stream of a Server: a media.Sink. Its methods may be called from any goroutine; Write from one at a time.
+// Path is one stream of a Server: a media.Sink. Its methods may be called from any goroutine, several at once. The order
+// of a track's packets is that in which Write was called: calls for one track must come from one goroutine at a time if
+// it matters, those for different tracks need not.
 type Path struct {
 	server *Server
 	name   string
@@ -60,7 +62,8 @@ func newPath(s *Server, name string, cfg PathConfig) *Path {
 }
 
 // Open announces the tracks. Readers stay if the formats are the same as before; otherwise they are disconnected and the
-// new description is served. After Open readers get nothing until a keyframe comes.
+// new description is served. After Open readers get nothing until a keyframe comes. Sound that RTSP cannot describe is
+// left out.
 func (p *Path) Open(tracks []media.Track) error {
 	p.mu.Lock()
 	old := p.gen
@@ -70,7 +73,7 @@ func (p *Path) Open(tracks []media.Track) error {
 		p.mu.Unlock()
 		return nil
 	}
-	gen, err := newGeneration(p.server.gs, tracks)
+	gen, err := newGeneration(p.server.gs, tracks, p.log)
 	if err != nil {
 		p.mu.Unlock()
 		return fmt.Errorf("open path %s: %w", p.name, err)
@@ -113,8 +116,8 @@ func (p *Path) describe() (*gortsplib.ServerStream, string) {
 	}
 }
 
-// Write takes one packet to the readers: packetise, keep, fan out. It never waits. A packet that cannot be sent is
-// dropped and counted; an error means that the path is not open or does not know the track.
+// Write takes one packet to the readers: packetise, keep, fan out. It never waits. A packet that cannot be sent, or whose
+// track is left out, is dropped and counted; an error means that the path is not open or does not know the track.
 func (p *Path) Write(pkt media.Packet) error {
 	p.mu.Lock()
 	if p.gen == nil {
@@ -125,6 +128,12 @@ func (p *Path) Write(pkt media.Packet) error {
 	if !ok {
 		p.mu.Unlock()
 		return fmt.Errorf("write to path %s: no track %d", p.name, pkt.Track)
+	}
+	if index == leftOut {
+		p.dropped[dropUnsupported]++
+		p.mu.Unlock()
+		p.tell(map[string]int{dropUnsupported: 1}, false)
+		return nil
 	}
 	t := p.gen.tracks[index]
 	video := t.track.Kind == media.Video
@@ -163,6 +172,9 @@ func (p *Path) Write(pkt media.Packet) error {
 	p.tell(drops, wanted)
 	return nil
 }
+
+// dropUnsupported is the reason of drops of a track that is left out.
+const dropUnsupported = "unsupported_track"
 
 // tell calls back, without the lock.
 func (p *Path) tell(drops map[string]int, wanted bool) {

@@ -1,7 +1,9 @@
 package rtsp
 
 import (
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -203,5 +205,88 @@ func TestWriteErrors(t *testing.T) {
 	bad.Codec = "vp9"
 	if err := p.Open([]media.Track{bad}); err == nil || !strings.Contains(err.Error(), "vp9") {
 		t.Errorf("unknown codec: %v", err)
+	}
+}
+
+// strangeTrack is sound that SDP cannot carry.
+func strangeTrack() media.Track {
+	return media.Track{ID: 2, Kind: media.Audio, Codec: "opus", ClockRate: 48000,
+		RTP: media.RTPFormat{PayloadType: 98, RTPMap: "opus/48000/many"}}
+}
+
+func TestSoundThatCannotBeDescribedIsLeftOut(t *testing.T) {
+	var logs logBuffer
+	told := map[string]int{}
+	s := startServer(t, Config{
+		Log: slog.New(slog.NewTextHandler(&logs, nil)), OnDrop: func(_, reason string, n int) { told[reason] += n },
+	})
+	p := s.Path("cam1", PathConfig{KeepGOP: true})
+	for range 3 { // reconnects
+		mustOpen(t, p, strangeTrack(), videoTrack(), audioTrack())
+	}
+	strange := sound(0)
+	strange.Track = 2
+	mustWrite(t, p, strange, picture(0, 10, true), strange)
+	pl := newPlayer(gortsplib.TransportTCP)
+	pl.play(t, pathURL(s, "cam1"))
+	if n := len(pl.desc.Medias); n != 2 {
+		t.Errorf("%d medias are described, want 2", n)
+	}
+	receive(t, pl.units, "picture")
+	mustWrite(t, p, sound(1))
+	if a := receive(t, pl.audio, "sound"); a.Payload[2] != 1 {
+		t.Errorf("sound %v", a)
+	}
+	if n := p.Stats().Dropped["unsupported_track"]; n != 2 || told["unsupported_track"] != 2 {
+		t.Errorf("%d packets counted, %d told, want 2", n, told["unsupported_track"])
+	}
+	if text := logs.String(); strings.Count(text, "left out") != 1 || !strings.Contains(text, "opus/48000/many") || !strings.Contains(text, "stream=cam1") {
+		t.Errorf("log: %s", text)
+	}
+	if err := s.Path("cam2", PathConfig{}).Open([]media.Track{strangeTrack()}); err == nil {
+		t.Error("a path with nothing to serve was opened")
+	}
+}
+
+// Video and sound come from goroutines of their own: each track keeps its order.
+func TestTracksAreWrittenAtOnce(t *testing.T) {
+	const n = 200
+	s := startServer(t, Config{QueueUnits: 3 * n})
+	p := s.Path("cam1", PathConfig{KeepGOP: true})
+	mustOpen(t, p, videoTrack(), audioTrack())
+	mustWrite(t, p, picture(0, 10, true))
+	pl := newPlayer(gortsplib.TransportTCP)
+	pl.play(t, pathURL(s, "cam1"))
+	receive(t, pl.units, "picture")
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 1; i <= n; i++ {
+			if err := p.Write(picture(i, 3000, i%10 == 0)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	wg.Go(func() {
+		for i := 1; i <= n; i++ {
+			if err := p.Write(sound(i)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	wg.Wait()
+	lastPicture, lastSound := 0, 0
+	for lastPicture < n || lastSound < n {
+		select {
+		case got := <-pl.units:
+			if lastPicture++; got != lastPicture {
+				t.Fatalf("picture %d, want %d", got, lastPicture)
+			}
+		case a := <-pl.audio:
+			if lastSound++; int(a.Payload[2]) != lastSound {
+				t.Fatalf("sound %d, want %d", a.Payload[2], lastSound)
+			}
+		case <-time.After(waitLimit):
+			t.Fatalf("picture %d and sound %d were the last", lastPicture, lastSound)
+		}
 	}
 }

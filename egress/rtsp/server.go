@@ -33,7 +33,7 @@ type Config struct {
 	// IdleTimeout is how long a connection may stay that neither plays nor publishes; 15 s.
 	IdleTimeout time.Duration
 	// OnDrop is told of access units that were not sent: "slow_reader" (once per reader), "before_keyframe",
-	// "too_large", "malformed". It may be nil and must not block.
+	// "too_large", "malformed", "unsupported_track". It may be nil and must not block.
 	OnDrop func(path, reason string, frames int)
 }
 
