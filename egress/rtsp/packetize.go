@@ -1,7 +1,6 @@
 package rtsp
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -52,13 +51,13 @@ type outTrack struct {
 	base   uint32 // RTP timestamp of stream time 0
 	ssrc   uint32
 	encode func(data []byte) ([]*rtp.Packet, error) // nil: payloads as they are
-	params parameterSets
+	params media.ParameterSets
 }
 
 // newOutTrack describes a track in SDP. Video formats are made afresh (packetisation mode 1, our parameter sets), sound
 // is described as it came.
 func newOutTrack(t media.Track) (*outTrack, error) {
-	o := &outTrack{track: t, params: parameterSets{codec: t.Codec}}
+	o := &outTrack{track: t, params: media.ParameterSets{Codec: t.Codec}}
 	var seed [4]byte
 	_, _ = rand.Read(seed[:]) // never fails (Go 1.24)
 	o.base = binary.BigEndian.Uint32(seed[:]) >> 1
@@ -145,7 +144,7 @@ func (o *outTrack) packetize(index int, p media.Packet) (*unit, error) {
 
 // encodeNALs packetises an Annex B access unit and takes note of parameter sets in it.
 func (o *outTrack) encodeNALs(data []byte, encode func([][]byte) ([]*rtp.Packet, error)) ([]*rtp.Packet, error) {
-	nals := splitNALs(data, o.params.header())
+	nals := splitNALs(data, media.NALHeader(o.track.Codec))
 	if len(nals) == 0 {
 		return nil, fmt.Errorf("no NAL unit: %w", errMalformed)
 	}
@@ -190,66 +189,26 @@ func checkJPEG(image []byte) error {
 	}
 }
 
-// setParams puts parameter sets that differ from the known ones into the description.
+// setParams puts parameter sets that differ from the known ones into the description, which has room for one of each
+// kind: a further PPS is found in the stream.
 func (o *outTrack) setParams(nals [][]byte) {
-	if o.encode == nil || !o.params.update(nals) {
+	changed := false
+	for _, n := range nals {
+		changed = o.params.Add(n) || changed
+	}
+	if !changed {
 		return
+	}
+	var pps []byte
+	if len(o.params.PPS) > 0 {
+		pps = o.params.PPS[0]
 	}
 	switch f := o.format.(type) {
 	case *format.H264:
-		f.SafeSetParams(o.params.sps, o.params.pps)
+		f.SafeSetParams(o.params.SPS, pps)
 	case *format.H265:
-		f.SafeSetParams(o.params.vps, o.params.sps, o.params.pps)
+		f.SafeSetParams(o.params.VPS, o.params.SPS, pps)
 	}
-}
-
-// parameterSets are those that the description shows: one of each kind.
-type parameterSets struct {
-	codec         media.Codec
-	vps, sps, pps []byte
-}
-
-func (s *parameterSets) header() int {
-	if s.codec == media.H265 {
-		return 2
-	}
-	return 1
-}
-
-// update takes the parameter sets among NAL units and reports whether anything is new.
-func (s *parameterSets) update(nals [][]byte) (changed bool) {
-	var seen [3]bool
-	for _, n := range nals {
-		target, i := s.target(n)
-		if target == nil || seen[i] { // a second PPS does not fit into the description
-			continue
-		}
-		seen[i] = true
-		if !bytes.Equal(*target, n) {
-			*target, changed = bytes.Clone(n), true
-		}
-	}
-	return changed
-}
-
-// target returns where a NAL unit is kept; nil if it is no parameter set.
-func (s *parameterSets) target(n []byte) (set *[]byte, i int) {
-	if len(n) < s.header() {
-		return nil, 0
-	}
-	typ := n[0] & 0x1f
-	if s.codec == media.H265 {
-		typ = n[0] >> 1 & 0x3f
-	}
-	switch {
-	case s.codec == media.H265 && typ == 32:
-		return &s.vps, 0
-	case s.codec == media.H265 && typ == 33, s.codec == media.H264 && typ == 7:
-		return &s.sps, 1
-	case s.codec == media.H265 && typ == 34, s.codec == media.H264 && typ == 8:
-		return &s.pps, 2
-	}
-	return nil, 0
 }
 
 // splitNALs returns the NAL units of more than header bytes: shorter ones say nothing, and RTP cannot carry them.

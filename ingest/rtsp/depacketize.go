@@ -210,10 +210,10 @@ func beginsH265(p []byte) bool {
 }
 
 func beginsNAL(codec media.Codec, nal []byte) bool {
-	switch kindOf(codec, nal) {
-	case nalIDR, nalPicture:
+	switch media.NALKindOf(codec, nal) {
+	case media.NALIDR, media.NALPicture:
 		return firstSlice(codec, nal)
-	case nalSuffix:
+	case media.NALSuffix:
 		return false
 	default:
 		return true

@@ -94,7 +94,7 @@ func videoInput(m *description.Media, f format.Format, onDrop func(string, int))
 	}
 	t := media.Track{Kind: media.Video, Codec: d.codec, ClockRate: media.VideoClockRate, ParameterSets: sets, RTP: rtpFormat(f)}
 	for _, s := range sets {
-		if kindOf(d.codec, s) == nalSPS {
+		if media.NALKindOf(d.codec, s) == media.NALSPS {
 			t.Width, t.Height = pictureSize(d.codec, s)
 		}
 	}

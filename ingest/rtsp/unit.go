@@ -14,7 +14,7 @@ const maxHeld = 64 << 10
 // units makes Annex B access units from the NAL units between two RTP markers. The zero value with a codec is ready.
 type units struct {
 	codec    media.Codec
-	params   parameterSets
+	params   media.ParameterSets
 	held     [][]byte // parameter sets and SEI that came with a marker of their own, before their picture
 	heldSize int
 	sinceIDR int // access units since the last IDR; meaningless until one has come
@@ -22,9 +22,9 @@ type units struct {
 }
 
 func newUnits(codec media.Codec, sets [][]byte) *units {
-	u := &units{codec: codec, params: parameterSets{codec: codec}}
+	u := &units{codec: codec, params: media.ParameterSets{Codec: codec}}
 	for _, s := range sets {
-		u.params.add(kindOf(codec, s), s)
+		u.params.Add(s)
 	}
 	return u
 }
@@ -35,30 +35,30 @@ func (u *units) build(nals [][]byte) (data []byte, keyframe bool) {
 	if u.held != nil {
 		nals = append(u.held, nals...)
 	}
-	var has [nalSuffix + 1]bool
+	var has [media.NALSuffix + 1]bool
 	instant := false // a recovery point with a whole picture
 	gradual := false
 	for _, n := range nals {
-		kind := kindOf(u.codec, n)
+		kind := media.NALKindOf(u.codec, n)
 		has[kind] = true
-		u.params.add(kind, n)
-		if kind == nalSEI {
+		u.params.Add(n)
+		if kind == media.NALSEI {
 			if count, ok := recoveryPoint(u.codec, n); ok {
 				instant, gradual = count == 0, count != 0
 			}
 		}
 	}
-	if !has[nalIDR] && !has[nalPicture] {
+	if !has[media.NALIDR] && !has[media.NALPicture] {
 		u.hold(nals)
 		return nil, false
 	}
 	u.held, u.heldSize = nil, 0
 	u.sinceIDR++
-	if has[nalIDR] {
+	if has[media.NALIDR] {
 		u.sawIDR, u.sinceIDR = true, 0
 	}
-	keyframe = has[nalIDR] || instant || gradual && (!u.sawIDR || u.sinceIDR > idrMemory)
-	complete := has[nalSPS] && has[nalPPS] && (has[nalVPS] || u.codec != media.H265)
+	keyframe = has[media.NALIDR] || instant || gradual && (!u.sawIDR || u.sinceIDR > idrMemory)
+	complete := has[media.NALSPS] && has[media.NALPPS] && (has[media.NALVPS] || u.codec != media.H265)
 	return u.join(nals, keyframe && !complete), keyframe
 }
 
@@ -66,7 +66,7 @@ func (u *units) build(nals [][]byte) (data []byte, keyframe bool) {
 func (u *units) hold(nals [][]byte) {
 	u.held, u.heldSize = nil, 0
 	for _, n := range nals {
-		if kind := kindOf(u.codec, n); kind == nalDelimiter || kind == nalSuffix {
+		if kind := media.NALKindOf(u.codec, n); kind == media.NALDelimiter || kind == media.NALSuffix {
 			continue
 		}
 		if u.heldSize += len(n); u.heldSize > maxHeld {
@@ -81,7 +81,7 @@ func (u *units) hold(nals [][]byte) {
 func (u *units) join(nals [][]byte, lead bool) []byte {
 	var sets [][]byte
 	if lead {
-		sets = u.params.list()
+		sets = u.params.List()
 	}
 	size := 0
 	for _, n := range sets {
@@ -95,10 +95,10 @@ func (u *units) join(nals [][]byte, lead bool) []byte {
 		data = append(append(data, 0, 0, 0, 1), n...)
 	}
 	for _, n := range nals {
-		switch kindOf(u.codec, n) {
-		case nalDelimiter:
+		switch media.NALKindOf(u.codec, n) {
+		case media.NALDelimiter:
 			continue
-		case nalVPS, nalSPS, nalPPS:
+		case media.NALVPS, media.NALSPS, media.NALPPS:
 			if lead {
 				continue
 			}
