@@ -6,4 +6,7 @@
 // is dropped whole and counted by reason through OnDrop; the units after it are passed on, since decoders recover by
 // themselves. Nothing is queued: Output.Packet runs on the goroutine that reads the network and must not block. Who
 // closes: cancelling Run's context closes the connection.
+//
+// Credentials stay with the host that they were given for: a camera may redirect to another port or path of its own
+// host, and to another host only if there are none.
 package rtsp

@@ -69,6 +69,7 @@ type camera struct {
 	user, password string
 	status         base.StatusCode // if set: the answer to DESCRIBE,
 	message        string          // with this text
+	location       string          // and this header
 	noUDP          bool            // refuse UDP in SETUP
 	transports     chan gortsplib.Transport
 	requests       chan base.Method
@@ -159,7 +160,11 @@ func (c *camera) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.Re
 		return &base.Response{StatusCode: base.StatusUnauthorized}, nil, liberrors.ErrServerAuth{}
 	}
 	if c.status != 0 {
-		return &base.Response{StatusCode: c.status, StatusMessage: c.message}, nil, nil
+		res := &base.Response{StatusCode: c.status, StatusMessage: c.message, Header: base.Header{}}
+		if c.location != "" {
+			res.Header["Location"] = base.HeaderValue{c.location}
+		}
+		return res, nil, nil
 	}
 	return &base.Response{StatusCode: base.StatusOK}, c.stream, nil
 }

@@ -2,6 +2,7 @@ package rtsp
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
@@ -131,6 +132,7 @@ func (p *Pull) client(r *receiver) *gortsplib.Client {
 		ReadTimeout: p.cfg.ReadTimeout, WriteTimeout: 5 * time.Second,
 		UserAgent:     "rave",
 		ListenPacket:  listenPacket,
+		DialContext:   p.dial,
 		OnPacketsLost: func(uint64) {}, // found by sequence number, per access unit
 		OnDecodeError: func(error) { p.cfg.OnDrop(dropRTP, 1) },
 		OnTransportSwitch: func(error) {
@@ -153,7 +155,19 @@ func (p *Pull) client(r *receiver) *gortsplib.Client {
 	return c
 }
 
+// dial connects to the camera, and to no other host: gortsplib follows redirects of DESCRIBE and takes the credentials
+// along, but the user gave them for this host.
+func (p *Pull) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if own := p.url.Hostname(); err == nil && p.url.User != nil && !strings.EqualFold(host, own) {
+		return nil, fmt.Errorf("the camera redirects to %s, which must not get the credentials for %s: if it may, set the source to that address: %w",
+			address, own, ingest.ErrPermanent)
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, address)
+}
+
 // listenPacket asks for a receive buffer that takes a keyframe of a large camera at once; the system may give less.
+// Package egress/rtsp has the same; the two know nothing of each other.
 func listenPacket(network, address string) (net.PacketConn, error) {
 	pc, err := net.ListenPacket(network, address)
 	if err == nil {

@@ -288,3 +288,42 @@ func TestPullEndsWhenTheCameraHangsUp(t *testing.T) {
 }
 
 var _ media.Output = (*collector)(nil)
+
+// Credentials follow a redirect on the camera's own host only.
+func TestRedirects(t *testing.T) {
+	for _, c := range []struct {
+		name, host, user string
+		follows          bool
+	}{
+		{"same host, another port", "127.0.0.1", "admin", true},
+		{"another host", "localhost", "admin", false},
+		{"another host, nothing to lose", "localhost", "", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			target := startCamera(t, session(h264Format()), login(c.user, "s3cr#t"))
+			_, port, err := net.SplitHostPort(target.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cam := startCamera(t, session(h264Format()), login(c.user, "s3cr#t"), func(cam *camera) {
+				cam.status, cam.location = base.StatusFound, "rtsp://"+net.JoinHostPort(c.host, port)+"/live"
+			})
+			p := newPull(t, PullConfig{Name: "cam1", URL: "rtsp://" + cam.addr + "/live", Username: c.user, Password: "s3cr#t", Transport: TCP})
+			out := newCollector()
+			_, ended := start(t, p, out)
+			if c.follows {
+				receive(t, out.tracks, "tracks")
+				return
+			}
+			err = receive(t, ended, "end")
+			for _, want := range []string{"cam1", "redirects to localhost:" + port, "credentials for 127.0.0.1"} {
+				if !errors.Is(err, ingest.ErrPermanent) || !strings.Contains(err.Error(), want) {
+					t.Errorf("%v, want %q", err, want)
+				}
+			}
+			if len(target.requests) != 0 {
+				t.Error("the other host was asked")
+			}
+		})
+	}
+}
