@@ -206,6 +206,13 @@ func TestPasswordNeedsAUsername(t *testing.T) {
 	}
 }
 
+// With an @ in front of the first slash as well, the piece of the password between them would be taken for the host.
+func TestTwoReadingsOfAnAt(t *testing.T) {
+	checkError(t, "streams:\n  a:\n    source: rtsp://u:@secret/x@cam/live", `rave.yaml:3: streams.a.source: `+
+		`"rtsp://***@cam/live" has an @ behind the first /; write a / in the password as %2F (or use the keys username `+
+		`and password), and an @ in the path as %40`)
+}
+
 func TestForURL(t *testing.T) {
 	c, err := ForURL("rtsp://u:p@ss@cam/live", []string{"RAVE_STREAMS_CAMERA_OUTPUT_SCALE=3", "PATH=/bin"})
 	if err != nil {

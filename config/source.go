@@ -55,13 +55,14 @@ func parseSource(text string) (src Source, user string, pass Secret, err error) 
 	if i := strings.IndexByte(rest, '/'); i >= 0 {
 		authority, path = rest[:i], rest[i:]
 	}
+	if strings.ContainsRune(path, '@') {
+		return Source{}, "", "", errAt
+	}
 	host := authority
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
 		var given string
 		user, given, _ = strings.Cut(authority[:i], ":")
 		user, pass, host = unescape(user), Secret(unescape(given)), authority[i+1:]
-	} else if strings.ContainsRune(path, '@') {
-		return Source{}, "", "", errAt
 	}
 	if err := checkHost(host); err != nil {
 		return Source{}, "", "", err
@@ -126,19 +127,28 @@ func showURL(text string) string { return strconv.Quote(clip(hideCredentials(tex
 var schemeOnly = regexp.MustCompile(`^[A-Za-z0-9+.-]*$`)
 
 // hideCredentials replaces everything in a refused URL that is or may be a secret: what stands before the last @, or,
-// without one, what stands where the port should be and is none.
+// without one, what stands where the port should be and is none; and of the rest what hideParams does. Where the @ may
+// belong to a parameter's value as well, nothing is left.
 func hideCredentials(text string) string {
-	prefix, text := "", hideParams(text)
+	prefix := ""
 	if scheme, rest, ok := strings.Cut(text, "://"); ok && schemeOnly.MatchString(scheme) {
 		prefix, text = scheme+"://", rest
 	}
-	if i := strings.LastIndexByte(text, '@'); i >= 0 {
-		return prefix + hidden + text[i:]
+	if i := strings.LastIndexByte(text, '@'); i >= 0 && inParam(text[:i]) {
+		return prefix + hidden
+	} else if i >= 0 {
+		return prefix + hidden + hideParams(text[i:])
 	}
 	host, rest, colon := strings.Cut(text, ":")
 	port, _, _ := strings.Cut(rest, "/")
-	if _, err := strconv.ParseUint(port, 10, 64); colon && !strings.Contains(host, "/") && err != nil {
-		return prefix + host + ":" + hidden
+	if _, err := strconv.ParseUint(port, 10, 64); colon && !strings.ContainsAny(host, "/?") && err != nil {
+		return prefix + hideParams(host) + ":" + hidden
 	}
-	return prefix + text
+	return prefix + hideParams(text)
+}
+
+// inParam reports that what follows the beginning of a URL, without its scheme, may be a parameter's value.
+func inParam(before string) bool {
+	_, path, _ := strings.Cut(before, "/")
+	return strings.ContainsRune(before, '?') || strings.ContainsRune(path, '=')
 }

@@ -62,21 +62,29 @@ func unescape(s string) string {
 }
 
 // RedactURL returns a URL that is fit to be shown: user information, every value of the query and passwords in the path
-// (where some cameras want them) are replaced by "***". It also serves for URLs that do not parse.
+// (where some cameras want them) are replaced by "***"; everything is, if an '@' may belong to user information or to a
+// parameter. It also serves for URLs that do not parse.
 func RedactURL(raw string) string {
-	i := strings.Index(raw, "://")
-	if i < 0 {
-		if j := strings.LastIndexByte(raw, '@'); j >= 0 {
-			raw = "***" + raw[j:]
-		}
-		return hideParams(raw)
+	scheme, rest, ok := strings.Cut(raw, "://")
+	if ok {
+		scheme += "://"
+	} else {
+		scheme, rest = "", raw
 	}
-	head, rest := raw[:i+3], raw[i+3:]
 	// Whatever precedes the last '@' may be a piece of a password with a raw '/' in it.
-	if j := strings.LastIndexByte(rest, '@'); j >= 0 {
-		rest = "***" + rest[j:]
+	switch i := strings.LastIndexByte(rest, '@'); {
+	case i >= 0 && inParam(rest[:i]):
+		return scheme + "***"
+	case i >= 0:
+		return scheme + "***" + hideParams(rest[i:])
 	}
-	return head + hideParams(rest)
+	return scheme + hideParams(rest)
+}
+
+// inParam reports that what follows the beginning of a URL, without its scheme, may be a parameter's value.
+func inParam(before string) bool {
+	_, path, _ := strings.Cut(before, "/")
+	return strings.ContainsRune(before, '?') || strings.ContainsRune(path, '=')
 }
 
 // secretParam matches parameters outside a query that may be credentials.

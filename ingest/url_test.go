@@ -65,6 +65,9 @@ func TestRedactURL(t *testing.T) {
 		"rtsp://u:p@ss/wo@cam/live":                "rtsp://***@cam/live",
 		"u:p@cam/live":                             "***@cam/live",
 		"rtsp://cam/İ?password=secret&x=1":         "rtsp://cam/İ?password=***&x=***",
+		"rtsp://cam/live?password=a@secret":        "rtsp://***",
+		"rtsp://cam/password=a@secret&channel=1":   "rtsp://***",
+		"rtsp://u:p=@cam/live@2?a=b":               "rtsp://***@2?a=***",
 		"plain text":                               "plain text",
 		"rtsp://u:rtsp%3A%2F%2Fx@cam/live?pass=42": "rtsp://***@cam/live?pass=***",
 	} {
