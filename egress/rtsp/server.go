@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"strconv"
 	"strings"
@@ -118,15 +117,16 @@ func (s *Server) listen() error {
 			s.addr = ln.Addr()
 			return s.bound(ln), nil
 		},
-		ListenPacket: listenPacket,
 	}
 	if s.cfg.UDPPort >= 0 {
-		port, err := pickUDP(host, s.cfg.UDPPort)
+		pair, err := pickUDP(host, s.cfg.UDPPort)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrUDPPort, err)
 		}
-		s.gs.UDPRTPAddress = net.JoinHostPort(host, strconv.Itoa(port))
-		s.gs.UDPRTCPAddress = net.JoinHostPort(host, strconv.Itoa(port+1))
+		defer pair.close()
+		s.gs.ListenPacket = pair.take
+		s.gs.UDPRTPAddress = net.JoinHostPort(host, strconv.Itoa(pair.port))
+		s.gs.UDPRTCPAddress = net.JoinHostPort(host, strconv.Itoa(pair.port+1))
 	}
 	return s.gs.Start()
 }
@@ -134,45 +134,6 @@ func (s *Server) listen() error {
 func (s *Server) bound(ln net.Listener) net.Listener {
 	most := s.cfg.MaxConnections
 	return limit.New(ln, limit.Config{Total: most, Host: (most + 1) / 2, Log: s.log})
-}
-
-// listenPacket asks for a receive buffer that takes a publisher's keyframes; the system may give less.
-func listenPacket(network, address string) (net.PacketConn, error) {
-	pc, err := net.ListenPacket(network, address)
-	if err == nil {
-		if u, ok := pc.(*net.UDPConn); ok {
-			_ = u.SetReadBuffer(4 << 20) // a wish
-		}
-	}
-	return pc, err
-}
-
-// pickUDP returns the first of two free ports: want if that is set, else the usual one or any.
-func pickUDP(host string, want int) (int, error) {
-	if want != 0 {
-		return want, freePair(host, want)
-	}
-	port := 8000
-	for range 64 {
-		if freePair(host, port) == nil {
-			return port, nil
-		}
-		port = 2 * (10000 + rand.IntN(20000))
-	}
-	return 0, fmt.Errorf("no free pair of UDP ports on %q", host)
-}
-
-func freePair(host string, port int) error {
-	for _, p := range []int{port, port + 1} {
-		c, err := net.ListenPacket("udp", net.JoinHostPort(host, strconv.Itoa(p)))
-		if err != nil {
-			return err
-		}
-		if err := c.Close(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Addr is the address that TCP listens on, such as "127.0.0.1:8554".

@@ -92,6 +92,30 @@ func TestServerPorts(t *testing.T) {
 	}
 }
 
+// Servers that start at once do not take each other's UDP ports, nor do they keep any when they fail.
+func TestServersStartAtOnce(t *testing.T) {
+	taken := startServer(t, Config{})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 20 {
+				s, err := New(Config{Listen: "127.0.0.1:0"})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = s.Close()
+			}
+		})
+		wg.Go(func() {
+			if _, err := New(Config{Listen: taken.Addr()}); err == nil {
+				t.Error("a taken port was listened on")
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestServerWithoutUDP(t *testing.T) {
 	s := startServer(t, Config{UDPPort: -1})
 	mustOpen(t, s.Path("cam1", PathConfig{}), videoTrack())
