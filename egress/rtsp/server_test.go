@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -92,28 +93,33 @@ func TestServerPorts(t *testing.T) {
 	}
 }
 
-// Servers that start at once do not take each other's UDP ports, nor do they keep any when they fail.
-func TestServersStartAtOnce(t *testing.T) {
-	taken := startServer(t, Config{})
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for range 20 {
-				s, err := New(Config{Listen: "127.0.0.1:0"})
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				_ = s.Close()
-			}
-		})
-		wg.Go(func() {
-			if _, err := New(Config{Listen: taken.Addr()}); err == nil {
-				t.Error("a taken port was listened on")
-			}
-		})
+// Ports that were found free are held until gortsplib has them, so that servers that start at once do not take each
+// other's, and given back if it does not take them.
+func TestPickedPortsAreHeld(t *testing.T) {
+	const host = "127.0.0.1"
+	a, err := pickUDP(host, 0)
+	if err != nil {
+		t.Fatal(err)
 	}
-	wg.Wait()
+	defer a.close()
+	if b, err := pickUDP(host, a.port); err == nil {
+		b.close()
+		t.Errorf("port %d was picked twice", a.port)
+	}
+	if _, err := a.take("udp", net.JoinHostPort(host, "1")); err == nil {
+		t.Error("another port was handed over")
+	}
+	rtp, err := a.take("udp", net.JoinHostPort(host, strconv.Itoa(a.port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = rtp.Close()
+	a.close()
+	again, err := pickUDP(host, a.port)
+	if err != nil {
+		t.Fatalf("port %d was not given back: %v", a.port, err)
+	}
+	again.close()
 }
 
 func TestServerWithoutUDP(t *testing.T) {
