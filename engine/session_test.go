@@ -27,16 +27,17 @@ type script struct {
 	stalls    map[int]time.Duration // it takes so long for these
 	holds     bool                  // it holds one picture back until the next
 
-	quality    []string       // nil: Lanczos
-	loading    time.Duration  // until a model is open
-	enhancing  time.Duration  // for each picture
-	unenhanced map[string]int // the picture that a rung fails on
-	unopened   int            // so many encoders cannot be opened
-	unencoded  []int          // the encoder fails on these
-	unsent     []int          // the output takes no packets of these
-	encGOP     time.Duration  // of the encoder; 0: a minute
-	early      bool           // a keyframe is asked for before the first picture
-	requests   []int          // and after these pictures
+	quality    []string              // nil: Lanczos
+	loading    time.Duration         // until a model is open
+	enhancing  time.Duration         // for each picture
+	unenhanced map[string]int        // the picture that a rung fails on
+	unopened   int                   // so many encoders cannot be opened
+	unencoded  []int                 // the encoder fails on these
+	unsent     []int                 // the output takes no packets of these
+	sending    map[int]time.Duration // the output takes so long for the packets of these
+	encGOP     time.Duration         // of the encoder; 0: a minute
+	early      bool                  // a keyframe is asked for before the first picture
+	requests   []int                 // and after these pictures
 }
 
 // fakeDevice plays a script. A decoder takes decodeTime for a picture, everything else no time.
@@ -219,6 +220,7 @@ func (o scriptOutput) Tracks([]media.Track) error {
 }
 
 func (o scriptOutput) Packet(p media.Packet) error {
+	time.Sleep(o.sending[number(p.PTS)])
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if slices.Contains(o.unsent, number(p.PTS)) {
@@ -464,6 +466,15 @@ func TestSessionCountsWhatItDrops(t *testing.T) {
 			decoders: 2,
 			encoders: 2,
 			keys:     []int{0, 10},
+		},
+		"output after a while": { // at 425 ms the encoder, the enhancer and both queues are full of pictures
+			script:   script{unsent: []int{3}, sending: map[int]time.Duration{3: 300 * time.Millisecond}},
+			want:     spans(0, 2, 20, 59),
+			drops:    map[string]int{"enhance/overload": 3, "decode/waiting_keyframe": 9},
+			lost:     5,
+			decoders: 2,
+			encoders: 2,
+			keys:     []int{0, 20},
 		},
 		"outage": {
 			script:   script{outage: 30, holds: true},
