@@ -22,6 +22,7 @@ type encodeStage struct {
 	rate      rateMeter
 	fps       float64 // that the encoder was last told
 	bitrate   int
+	spent     workMeter
 }
 
 func (e *encodeStage) close() {
@@ -61,7 +62,9 @@ func (s *Session) encode(f *media.Frame) error {
 		giveErr = s.give(p)
 		return giveErr
 	})
-	s.obs.StageDone(StageEncode, waited, time.Since(start)-emitting)
+	worked := time.Since(start) - emitting
+	s.obs.StageDone(StageEncode, waited, worked)
+	e.spent.add(worked)
 	switch {
 	case giveErr != nil: // no fault of the encoder's
 		return giveErr

@@ -76,20 +76,36 @@ func (o *overloadReport) worked(s *Session, d time.Duration) {
 	case share > tolerable && !o.said:
 		o.said = true
 		rung, _ := s.enh.ladder.best()
+		encode := s.enc.spent.perFrame()
 		lighter := "a smaller picture or a lower frame rate in the camera"
-		if l := s.cfg.Quality[max(0, rung)+1:]; len(l) > 0 {
+		if l := s.cfg.Quality[max(0, rung)+1:]; encode > o.work/time.Duration(o.frames) {
+			lighter = "a faster encode.preset, a smaller output.scale, or " + lighter
+		} else if len(l) > 0 {
 			lighter = "quality: [" + strings.Join(l, ", ") + "], or " + lighter
 		}
 		perFrame := o.work / time.Duration(o.frames)
 		s.log.Warn("this machine cannot hold the frame rate",
 			"camera_fps", round1(float64(s.dec.pictures.Load()-o.camera)/now.Sub(o.since).Seconds()),
 			"served_fps", round1(float64(o.frames)/now.Sub(o.since).Seconds()),
-			"enhance_ms", round1(float64(perFrame)/1e6), "enhancer", s.cfg.Quality[max(0, rung)], "lighter", lighter)
+			"enhance_ms", round1(float64(perFrame)/1e6), "encode_ms", round1(float64(encode)/1e6), "enhancer", s.cfg.Quality[max(0, rung)], "lighter", lighter)
 	case share == 0 && o.said:
 		o.said = false
 		s.log.Info("the frame rate is held again")
 	}
 	o.since, o.frames, o.work, o.camera = now, 0, 0, s.dec.pictures.Load()
+}
+
+// workMeter adds up the work of another goroutine.
+type workMeter struct{ nanos, frames atomic.Int64 }
+
+func (m *workMeter) add(d time.Duration) {
+	m.nanos.Add(int64(d))
+	m.frames.Add(1)
+}
+
+// perFrame returns the mean since the last call.
+func (m *workMeter) perFrame() time.Duration {
+	return time.Duration(m.nanos.Swap(0) / max(1, m.frames.Swap(0)))
 }
 
 func round1(v float64) float64 { return float64(int(v*10+0.5)) / 10 }

@@ -22,6 +22,7 @@ cp ".build/lib/$ort" "$stage/lib/"; ln -s "$ort" "$stage/lib/libonnxruntime.so"
 cp LICENSE deploy/rave.service "$stage/"
 cp README.md CHANGELOG.md rave.example.yaml "$stage/"
 cp -r docs "$stage/docs"
+cp --parents engine/model/train/README.md deploy/rave.service ingest/testsrc/clips/ATTRIBUTION.md "$stage/" # README points there
 cp ingest/testsrc/clips/ATTRIBUTION.md "$licenses/demo-clips.md"
 cp ingest/testsrc/clips/LICENSE.* "$licenses/"
 

@@ -73,6 +73,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 		a.streams = append(a.streams, s)
 	}
 	a.registry.MustRegister(newCollector(a))
+	a.announce()
 	if opt.onReady != nil {
 		opt.onReady(a)
 	}
@@ -102,6 +103,22 @@ func (a *app) runStreams(ctx context.Context) error {
 		g.Go(func() error { return s.run(ctx) })
 	}
 	return errors.Join(g.Wait(), a.rtsp.Close())
+}
+
+// announce says where everything is, and what cannot work, before the first camera has answered.
+func (a *app) announce() {
+	a.log.Info("serving", "version", version, "rtsp", a.rtsp.Addr(), "http", a.web.Addr().String(), "streams", len(a.streams),
+		"workers", a.cfg.Workers)
+	if len(a.streams) == 0 {
+		a.log.Warn("no streams are configured; add some under streams:, as rave.example.yaml shows")
+	}
+	for name, path := range a.cfg.Models {
+		if f, err := os.Open(path); err != nil {
+			a.log.Error("a model cannot be read; streams go on with the next entry of their quality", "model", name, "err", err)
+		} else if err := f.Close(); err != nil {
+			a.log.Error("a model cannot be read", "model", name, "err", err)
+		}
+	}
 }
 
 // giveUp ends the process when it does not end by itself.

@@ -65,8 +65,13 @@ func (s *stream) status() web.Stream {
 	if snap.Made > 0 {
 		st.Output.Codec = "h264"
 	}
-	if state.Err != nil {
+	switch {
+	case state.Err != nil:
 		st.Reason = state.Err.Error()
+	case state.Phase == ingest.Connecting && s.cfg.Source.Publish():
+		st.State, st.Reason = web.StateWaiting, "waiting for a publisher"
+	case state.Phase == ingest.Online:
+		st.Reason = stalled(snap, since)
 	}
 	if state.Phase == ingest.Waiting && state.Next > 0 {
 		st.NextTry = state.Since.Add(state.Next)
@@ -81,6 +86,23 @@ func (s *stream) status() web.Stream {
 		st.Drops = append(st.Drops, web.Drop{Stage: d.Stage, Reason: d.Reason, Count: d.Count})
 	}
 	return st
+}
+
+// stalled says why a stream whose camera delivers has no enhanced picture; empty if it has, or may have soon.
+func stalled(snap stats.Snapshot, online time.Time) string {
+	const patience = 3 * time.Second
+	last := snap.LastEnhancedSeen
+	if last.Before(online) {
+		last = online
+	}
+	if time.Since(last) < patience {
+		return ""
+	}
+	reason := "the camera delivers, but no enhanced picture has been made for " + time.Since(last).Round(time.Second).String()
+	for _, why := range snap.EnhancerErrors {
+		reason += "; " + why
+	}
+	return reason
 }
 
 func latency(l stats.Latency) web.Latency { return web.NewLatency(l.P50, l.P95, l.P99) }

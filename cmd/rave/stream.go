@@ -89,8 +89,8 @@ func (s *stream) unavailable(reason string) {
 	s.enhanced.SetUnavailable(text)
 }
 
-// run keeps the source connected until ctx ends. What cannot be passed on, such as a track that RTSP cannot describe,
-// ends this stream's connection and nothing else.
+// run keeps the source connected until ctx ends. What cannot be passed on, such as video that RTSP cannot describe, ends
+// this stream's connection and nothing else.
 func (s *stream) run(ctx context.Context) error {
 	s.ctx = ctx
 	defer s.stopSession()
@@ -102,13 +102,16 @@ func (s *stream) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.log.Error("what the camera sends cannot be served; connecting again", "camera", s.camera, "err", err,
-			"in", s.cfg.Reconnect.Max)
-		s.onState(ingest.State{Phase: ingest.Waiting, Err: err, Next: s.cfg.Reconnect.Max, Since: time.Now()})
+		pause := s.cfg.Reconnect.Max
+		if s.cfg.Source.Publish() {
+			pause = 0 // a publisher that comes meanwhile must find somebody
+		}
+		s.log.Error("what the camera sends cannot be served; connecting again", "camera", s.camera, "err", err, "in", pause)
+		s.onState(ingest.State{Phase: ingest.Waiting, Err: err, Next: pause, Since: time.Now()})
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(s.cfg.Reconnect.Max):
+		case <-time.After(pause):
 		}
 	}
 }
@@ -190,7 +193,7 @@ func (s *stream) startSession(video media.Track) error {
 		GOP:         c.Encode.GOP,
 		Deinterlace: c.Deinterlace == config.DeinterlaceAuto,
 		Threads:     s.app.threads(),
-		Observer:    s.stats,
+		Observer:    observer{s.stats, s},
 		Log:         s.log,
 	}, enhancedOutput{s}, s.stats.WorkerRestarted)
 	if err != nil {
@@ -223,6 +226,20 @@ func (s *stream) requestKeyframe() {
 	s.mu.Unlock()
 	if r != nil {
 		r.session.RequestKeyframe()
+	}
+}
+
+// observer passes on what the session says, and tells readers that wait for the first picture why there is none.
+type observer struct {
+	*stats.Stream
+	s *stream
+}
+
+// RungLoaded implements engine.Observer.
+func (o observer) RungLoaded(rung string, err error) {
+	o.Stream.RungLoaded(rung, err)
+	if err != nil {
+		o.s.enhanced.SetUnavailable(fmt.Sprintf("stream %s has no enhanced picture yet: %v", o.s.cfg.Name, err))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -54,9 +55,15 @@ type Path struct {
 
 var _ media.Sink = (*Path)(nil)
 
+// streamOf returns the stream that a path belongs to: its first element.
+func streamOf(path string) string {
+	name, _, _ := strings.Cut(path, "/")
+	return name
+}
+
 func newPath(s *Server, name string, cfg PathConfig) *Path {
 	return &Path{
-		server: s, name: name, cfg: cfg, log: s.log.With("stream", name),
+		server: s, name: name, cfg: cfg, log: s.log.With("stream", streamOf(name)),
 		readers: map[*gortsplib.ServerSession]*reader{}, dropped: map[string]uint64{},
 	}
 }

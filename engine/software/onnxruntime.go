@@ -65,8 +65,8 @@ func (d *Device) OpenRuntime() (string, error) {
 		}
 		return ort.GetVersion(), nil
 	}
-	return "", fmt.Errorf("ONNX Runtime %s or newer could not be opened (tried %s): %w; run `make setup`, or set "+
-		"onnxruntime.library to the path of libonnxruntime.so", MinRuntime, strings.Join(tried, ", "), last)
+	return "", fmt.Errorf("ONNX Runtime %s or newer could not be opened (tried %s): %w; keep the lib folder of the release beside "+
+		"the binary (in a source tree: run `make setup`), or set onnxruntime.library to the path of libonnxruntime.so", MinRuntime, strings.Join(tried, ", "), last)
 }
 
 // libraries lists where ONNX Runtime may lie: the configured path only, or beside the binary, then the system's.
