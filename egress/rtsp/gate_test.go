@@ -42,6 +42,7 @@ func TestGateAsksOnceAndOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked, most atomic.Int32
 		g := slowGate(&asked, &most)
+		g.limit = time.Minute // here everybody gets a turn
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
