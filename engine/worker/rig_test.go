@@ -3,6 +3,10 @@ package worker_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -179,6 +183,21 @@ func (r *rig) signal(s syscall.Signal) {
 	if err := syscall.Kill(pid, s); err != nil {
 		r.t.Error(err)
 	}
+	if s == syscall.SIGSTOP { // one thread takes the signal; the others go on until it has run
+		eventually(r.t, "all threads have stopped", func() bool { return stopped(pid) })
+	}
+}
+
+// stopped reports whether every thread of a process is in state T (proc(5)).
+func stopped(pid int) bool {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if _, state, ok := strings.Cut(string(data), ") "); err != nil || !ok || !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return len(files) > 0
 }
 
 // ascending checks the times of everything that came out, and that readers were told of one format only.
