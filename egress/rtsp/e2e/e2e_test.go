@@ -311,11 +311,7 @@ func checkSync(t *testing.T, want, got []frame, alaw bool) {
 	for _, at := range []int{0, 16000} {
 		w, g := lag(want, at, alaw), lag(got, at, alaw)
 		t.Logf("sound from byte %d begins %v after the first picture, in the clip %v", at, g, w)
-		bound := 15 * time.Millisecond
-		if at == 0 { // the reader, FFmpeg, now and then stamps the first AAC packet one packet (21.3 ms) early or late
-			bound = 25 * time.Millisecond
-		}
-		if (g - w).Abs() > bound {
+		if (g - w).Abs() > 15*time.Millisecond {
 			t.Errorf("sound from byte %d begins %v after the first picture, in the clip %v", at, g, w)
 		}
 	}
