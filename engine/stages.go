@@ -253,6 +253,7 @@ func (s *Session) newGeneration(ctx context.Context, in media.Format) error {
 		case err == nil:
 			info = known
 		case s.cfg.Strict:
+			s.obs.RungLoaded(s.cfg.Quality[0], err)
 			return fmt.Errorf("%w: %w", errStrict, err)
 		default:
 			s.log.Error("the scale of the first entry of quality is not known, so the output is twice the input", "err", err)
