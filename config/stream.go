@@ -68,6 +68,20 @@ const CodecH264 Codec = "h264"
 // Equal reports whether two streams are configured alike. The other sections can be compared with ==.
 func (s Stream) Equal(o Stream) bool { return reflect.DeepEqual(s, o) }
 
+// SameSource reports whether two streams are fetched alike. What is made of their pictures may differ; a key that is
+// neither of the source nor of the picture counts for both.
+func (s Stream) SameSource(o Stream) bool {
+	s.Deinterlace, s.Quality, s.Strict, s.Output, s.Encode = o.Deinterlace, o.Quality, o.Strict, o.Output, o.Encode
+	return s.Equal(o)
+}
+
+// SamePicture reports whether the same is made of two streams' pictures, wherever they come from.
+func (s Stream) SamePicture(o Stream) bool {
+	s.Source, s.Username, s.Password, s.Transport = o.Source, o.Username, o.Password, o.Transport
+	s.VideoTimeout, s.Reconnect = o.VideoTimeout, o.Reconnect
+	return s.Equal(o)
+}
+
 func defaultStream() Stream {
 	return Stream{
 		Transport:    TransportAuto,

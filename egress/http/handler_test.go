@@ -57,7 +57,7 @@ func newServer(t *testing.T, cfg Config) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.gate.delay = time.Millisecond
+	s.gate.Load().delay = time.Millisecond
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -85,6 +85,7 @@ func TestPageShowsEverything(t *testing.T) {
 	text := strings.Join(strings.Fields(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(w.Body.String(), " ")), " ")
 	for _, want := range []string{
 		"RAVE 0.1.0", "Up for 2 h 18 min", "rtsp on 127.0.0.1:8554",
+		"The configuration file has changed, but is not in effect: rave.yaml:3: log.levels: unknown key; did you mean level?",
 		"front_door live for 2 h 18 min",
 		"In 640x360 H.264, 25.0&nbsp;fps, 812 kb/s", "Out 1280x720 H.264, 24.9&nbsp;fps, 2.5 Mb/s",
 		"Latency 31 ms p95 53, p99 71 ms", "Readers 3 and 1 of the original", "Dropped 56 of 208 177 pictures",
@@ -117,7 +118,7 @@ func TestPageWithoutStreams(t *testing.T) {
 // TestEscaping puts markup into every text of the status.
 func TestEscaping(t *testing.T) {
 	const evil = `"'><script>alert(1)</script><b onclick=x>&`
-	st := Status{Version: evil, Listeners: []Listener{{Name: evil, Address: evil, Reason: evil}, {evil, evil, true, evil}}}
+	st := Status{Version: evil, Config: &File{Path: evil, Error: evil}, Listeners: []Listener{{Name: evil, Address: evil, Reason: evil}, {evil, evil, true, evil}}}
 	for _, state := range []State{StateOnline, StateConnecting, StateWaiting, State(evil)} {
 		st.Streams = append(st.Streams, Stream{
 			Name: evil, Source: evil, State: state, Reason: evil, Plan: evil, EnhancedURL: evil, OriginalURL: evil,
@@ -301,14 +302,41 @@ func TestAuth(t *testing.T) {
 	if n := u.asked.Load(); n != asked {
 		t.Errorf("a visitor who was let in is checked again %d times", n-asked)
 	}
-	s.gate.turn <- struct{}{} // somebody else is being checked
+	s.gate.Load().turn <- struct{}{} // somebody else is being checked
 	if w := get(s, "GET", "/", "viewer:a:b"); w.Code != http.StatusOK {
 		t.Errorf("a visitor who was let in: %d", w.Code)
 	}
-	<-s.gate.turn
+	<-s.gate.Load().turn
 	get(s, "GET", "/", "viewer:wrong")
 	if u.asked.Load() != asked+1 {
 		t.Error("a wrong password is not checked")
+	}
+}
+
+// Other users: who was let in is asked for the password again.
+func TestUsersChange(t *testing.T) {
+	s := newServer(t, Config{Auth: &users{list: map[string][]string{"viewer:old": {"status"}}}})
+	for _, step := range []struct {
+		auth  Auth
+		login string
+		code  int
+	}{
+		{nil, "viewer:old", 200},
+		{&users{list: map[string][]string{"viewer:new": {"status"}}}, "viewer:old", 401},
+		{&users{list: map[string][]string{"viewer:new": {"status"}}}, "viewer:new", 200},
+		{&users{list: map[string][]string{"viewer:new": {"read"}}}, "viewer:new", 401},
+	} {
+		if step.auth != nil {
+			s.SetAuth(step.auth)
+			s.gate.Load().delay = time.Millisecond
+		}
+		if w := get(s, "GET", "/", step.login); w.Code != step.code {
+			t.Errorf("%s with %+v: %d, want %d", step.login, step.auth, w.Code, step.code)
+		}
+	}
+	s.SetAuth(nil)
+	if w := get(s, "GET", "/", ""); w.Code != 200 {
+		t.Errorf("without users: %d", w.Code)
 	}
 }
 

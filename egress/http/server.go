@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,7 +43,7 @@ const (
 // Server serves the status. Make one with New.
 type Server struct {
 	cfg      Config
-	gate     *gate
+	gate     atomic.Pointer[gate]
 	page     *template.Template
 	listener net.Listener
 	http     *http.Server
@@ -65,7 +66,8 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("http server: %w (is the port taken? set http.listen)", err)
 	}
-	s := &Server{cfg: cfg, gate: newGate(cfg.Auth), page: page}
+	s := &Server{cfg: cfg, page: page}
+	s.SetAuth(cfg.Auth)
 	s.listener = limit.New(l, limit.Config{Total: maxConnections, Host: maxOfHost, Log: cfg.Log})
 	s.http = &http.Server{
 		Handler:           s.handler(),
@@ -79,6 +81,9 @@ func New(cfg Config) (*Server, error) {
 	s.stop = sync.OnceValue(s.shutdown)
 	return s, nil
 }
+
+// SetAuth takes the place of Config.Auth. Nobody is remembered: each visitor is asked about anew.
+func (s *Server) SetAuth(auth Auth) { s.gate.Store(newGate(auth)) }
 
 // Addr is the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }

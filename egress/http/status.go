@@ -12,8 +12,16 @@ type Status struct {
 	Version       string     `json:"version"`
 	Time          time.Time  `json:"time"` // of this status; filled in by the Server if zero
 	Started       time.Time  `json:"started"`
+	Config        *File      `json:"config,omitempty"` // nil: there is no file
 	Listeners     []Listener `json:"listeners"`
 	Streams       []Stream   `json:"streams"`
+}
+
+// File is the configuration file and what has become of it.
+type File struct {
+	Path   string    `json:"path"`
+	Loaded time.Time `json:"loaded"`          // when what it said last took effect
+	Error  string    `json:"error,omitempty"` // why what it says now does not
 }
 
 // Listener is a port that RAVE was told to open.

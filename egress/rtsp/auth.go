@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/bluenviron/gortsplib/v4"
-	"github.com/bluenviron/gortsplib/v4/pkg/auth"
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
 	"golang.org/x/crypto/bcrypt"
 
@@ -47,17 +46,16 @@ var (
 	errForbidden    = errors.New("not allowed")
 )
 
-// authenticator knows the users. With none everybody may do everything.
+// authenticator knows the users. With none everybody may do everything. It does not change: other users are another one.
 type authenticator struct {
 	users   []User
-	methods []auth.VerifyMethod
 	digest  bool // all passwords are in clear
 	gate    *gate
 	closing <-chan struct{} // the server ends: nobody waits any more
 }
 
-func newAuthenticator(users []User, closing <-chan struct{}) (*authenticator, error) {
-	a := &authenticator{users: users, digest: true, gate: newGate(), closing: closing, methods: []auth.VerifyMethod{auth.VerifyMethodDigestMD5, auth.VerifyMethodBasic}}
+func newAuthenticator(users []User, gate *gate, closing <-chan struct{}) (*authenticator, error) {
+	a := &authenticator{users: users, digest: true, gate: gate, closing: closing}
 	for i, u := range users {
 		switch {
 		case u.Name == "":
@@ -69,7 +67,7 @@ func newAuthenticator(users []User, closing <-chan struct{}) (*authenticator, er
 			if _, err := bcrypt.Cost([]byte(u.PasswordHash)); err != nil {
 				return nil, fmt.Errorf("user %s: the password hash is not bcrypt: %w", u.Name, err)
 			}
-			a.digest, a.methods = false, []auth.VerifyMethod{auth.VerifyMethodBasic}
+			a.digest = false
 		}
 		for _, pattern := range u.Streams {
 			if _, err := path.Match(pattern, ""); err != nil {
@@ -80,26 +78,22 @@ func newAuthenticator(users []User, closing <-chan struct{}) (*authenticator, er
 	return a, nil
 }
 
-// authorize returns nil, errUnauthorized, errBusy, or errForbidden wrapped with the reason.
-func (a *authenticator) authorize(c *gortsplib.ServerConn, req *base.Request, name string, what action) error {
+// authorize returns who may do it (nobody in particular if there are no users), errUnauthorized, errBusy, or errForbidden
+// wrapped with the reason.
+func (a *authenticator) authorize(c *gortsplib.ServerConn, req *base.Request, name string, what action) (*grant, error) {
 	if len(a.users) == 0 {
-		return nil
+		return &grant{what: what, path: name}, nil
 	}
 	u, err := a.identify(c, req)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case u == nil:
-		return errUnauthorized
+		return nil, errUnauthorized
+	case !u.may(what, name):
+		return nil, fmt.Errorf("user %s may not %s %s: %w", u.Name, what, name, errForbidden)
 	}
-	allowed := u.Read
-	if what == toPublish {
-		allowed = u.Publish
-	}
-	if !allowed || !u.covers(name) {
-		return fmt.Errorf("user %s may not %s %s: %w", u.Name, what, name, errForbidden)
-	}
-	return nil
+	return &grant{user: u, what: what, path: name}, nil
 }
 
 // identify finds the user whose credentials a request carries; nil if there is none.
@@ -140,6 +134,15 @@ func basicCredentials(req *base.Request) (name, password string, ok bool) {
 		return "", "", false
 	}
 	return strings.Cut(string(decoded), ":")
+}
+
+// may reports that the user may do something with a path.
+func (u *User) may(what action, name string) bool {
+	allowed := u.Read
+	if what == toPublish {
+		allowed = u.Publish
+	}
+	return allowed && u.covers(name)
 }
 
 // covers reports that the user's patterns match a path.

@@ -3,6 +3,7 @@ package rtsp
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +40,7 @@ func idle(c *gortsplib.ServerConn) *time.Timer {
 const refusePause = time.Second
 
 func (h *handler) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.Response, *gortsplib.ServerStream, error) {
-	if res, err := h.refuse(ctx.Conn, ctx.Request, ctx.Path, toRead); res != nil {
+	if _, res, err := h.authorize(ctx.Conn, ctx.Request, ctx.Path, toRead); res != nil {
 		return res, nil, err
 	}
 	stream, res := h.find(ctx.Path)
@@ -50,8 +51,12 @@ func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Respons
 	if ctx.Session.State() == gortsplib.ServerSessionStatePreRecord { // let in by ANNOUNCE
 		return ok(), nil, nil
 	}
-	if res, err := h.refuse(ctx.Conn, ctx.Request, ctx.Path, toRead); res != nil {
+	granted, res, err := h.authorize(ctx.Conn, ctx.Request, ctx.Path, toRead)
+	if res != nil {
 		return res, nil, err
+	}
+	if !h.s.keep(ctx.Session, granted) {
+		return answer(base.StatusForbidden, errRevoked.Error()), nil, nil
 	}
 	stream, res := h.find(ctx.Path)
 	if before := ctx.Session.SetuppedStream(); before != nil && before != stream {
@@ -84,7 +89,8 @@ func (h *handler) OnPause(ctx *gortsplib.ServerHandlerOnPauseCtx) (*base.Respons
 }
 
 func (h *handler) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.Response, error) {
-	if res, err := h.refuse(ctx.Conn, ctx.Request, ctx.Path, toPublish); res != nil {
+	granted, res, err := h.authorize(ctx.Conn, ctx.Request, ctx.Path, toPublish)
+	if res != nil {
 		return res, err
 	}
 	name := strings.Trim(ctx.Path, "/")
@@ -101,9 +107,10 @@ func (h *handler) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.R
 		h.s.log.Warn("publisher refused", "stream", name, "error", err)
 		return answer(base.StatusNotAcceptable, err.Error()), nil // clients show no reasons beside 400
 	}
-	h.s.mu.Lock()
-	h.s.recorders[ctx.Session] = publisher
-	h.s.mu.Unlock()
+	if !h.s.record(ctx.Session, name, publisher) || !h.s.keep(ctx.Session, granted) {
+		publisher.Leave(ctx.Session, errRevoked)
+		return answer(base.StatusForbidden, errRevoked.Error()), nil
+	}
 	return ok(), nil
 }
 
@@ -130,6 +137,7 @@ func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) 
 	h.s.mu.Lock()
 	publisher := h.s.recorders[ctx.Session]
 	delete(h.s.recorders, ctx.Session)
+	delete(h.s.grants, ctx.Session)
 	h.s.mu.Unlock()
 	if publisher != nil {
 		publisher.Leave(ctx.Session, ctx.Error)
@@ -173,18 +181,18 @@ func (h *handler) find(name string) (*gortsplib.ServerStream, *base.Response) {
 	return stream, ok()
 }
 
-// refuse returns nil if the request is authorised. gortsplib turns ErrServerAuth into a request for credentials if
+// authorize returns what is granted, or else the answer. gortsplib turns ErrServerAuth into a request for credentials if
 // there were none, as clients expect, and else closes the connection after the answer.
-func (h *handler) refuse(c *gortsplib.ServerConn, req *base.Request, name string, what action) (*base.Response, error) {
+func (h *handler) authorize(c *gortsplib.ServerConn, req *base.Request, name string, what action) (*grant, *base.Response, error) {
 	name = strings.Trim(name, "/")
-	err := h.s.auth.authorize(c, req, name, what)
+	granted, err := h.s.authenticator().authorize(c, req, name, what)
 	switch {
 	case err == nil:
-		return nil, nil
+		return granted, nil, nil
 	case errors.Is(err, errForbidden):
-		return answer(base.StatusForbidden, err.Error()), nil
+		return nil, answer(base.StatusForbidden, err.Error()), nil
 	case errors.Is(err, errBusy):
-		return answer(base.StatusServiceUnavailable, err.Error()), nil
+		return nil, answer(base.StatusServiceUnavailable, err.Error()), nil
 	}
 	if len(req.Header["Authorization"]) > 0 {
 		h.s.log.Warn("credentials refused", "path", name, "from", c.NetConn().RemoteAddr().String(), "to", what.String())
@@ -193,7 +201,16 @@ func (h *handler) refuse(c *gortsplib.ServerConn, req *base.Request, name string
 		case <-h.s.closing:
 		}
 	}
-	return answer(base.StatusUnauthorized, ""), liberrors.ErrServerAuth{}
+	return nil, answer(base.StatusUnauthorized, ""), liberrors.ErrServerAuth{}
+}
+
+// OnResponse offers no digest authentication where a password is known by its hash alone. What gortsplib offers is fixed
+// when it starts, and users may change.
+func (h *handler) OnResponse(_ *gortsplib.ServerConn, res *base.Response) {
+	offered, asked := res.Header["WWW-Authenticate"]
+	if asked && !h.s.authenticator().digest {
+		res.Header["WWW-Authenticate"] = slices.DeleteFunc(offered, func(o string) bool { return strings.HasPrefix(o, "Digest ") })
+	}
 }
 
 func ok() *base.Response { return &base.Response{StatusCode: base.StatusOK} }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bluenviron/gortsplib/v4"
+	"github.com/bluenviron/gortsplib/v4/pkg/auth"
 	"github.com/bluenviron/gortsplib/v4/pkg/description"
 
 	"rave/egress/limit"
@@ -52,13 +53,14 @@ type Server struct {
 	cfg     Config
 	log     *slog.Logger
 	limits  limits
-	auth    *authenticator
 	gs      *gortsplib.Server
 	addr    net.Addr
 	closing chan struct{}
 
 	mu         sync.Mutex
 	closed     bool
+	auth       *authenticator
+	grants     map[*gortsplib.ServerSession]*grant // of sessions that are set up or announced
 	paths      map[string]*Path
 	publishers map[string]Publisher
 	readers    map[*gortsplib.ServerSession]*Path
@@ -70,6 +72,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, limits: limits{units: cfg.QueueUnits, bytes: cfg.QueueBytes}, closing: make(chan struct{}),
 		paths: map[string]*Path{}, publishers: map[string]Publisher{},
+		grants:  map[*gortsplib.ServerSession]*grant{},
 		readers: map[*gortsplib.ServerSession]*Path{}, recorders: map[*gortsplib.ServerSession]Publisher{},
 	}
 	if s.log == nil {
@@ -91,7 +94,7 @@ func New(cfg Config) (*Server, error) {
 		s.cfg.IdleTimeout = 15 * time.Second
 	}
 	var err error
-	if s.auth, err = newAuthenticator(cfg.Users, s.closing); err != nil {
+	if s.auth, err = newAuthenticator(cfg.Users, newGate(), s.closing); err != nil {
 		return nil, fmt.Errorf("rtsp server: %w", err)
 	}
 	if err := s.listen(); err != nil {
@@ -107,7 +110,7 @@ func (s *Server) listen() error {
 	}
 	s.gs = &gortsplib.Server{
 		RTSPAddress: s.cfg.Listen, Handler: &handler{s: s}, WriteTimeout: s.cfg.WriteTimeout, WriteQueueSize: 256,
-		AuthMethods:              s.auth.methods,
+		AuthMethods:              []auth.VerifyMethod{auth.VerifyMethodDigestMD5, auth.VerifyMethodBasic},
 		DisableRTCPSenderReports: true, // ours carry capture time
 		Listen: func(network, address string) (net.Listener, error) {
 			ln, err := net.Listen(network, address)
@@ -150,13 +153,6 @@ func (s *Server) Path(name string, cfg PathConfig) *Path {
 		s.paths[name] = p
 	}
 	return p
-}
-
-// AcceptPublish lets clients publish on the path of that name.
-func (s *Server) AcceptPublish(name string, p Publisher) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.publishers[strings.Trim(name, "/")] = p
 }
 
 // Stats returns one snapshot per path, by name.

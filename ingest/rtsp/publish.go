@@ -25,6 +25,7 @@ const announceTimeout = 10 * time.Second
 type PublishConfig struct {
 	Name   string                     // the stream, for log and errors
 	Log    *slog.Logger               // nil: nothing is logged
+	Clock  *ingest.Clock              // as in PullConfig
 	OnDrop func(reason string, n int) // as in PullConfig
 }
 
@@ -32,7 +33,7 @@ type PublishConfig struct {
 type Publish struct {
 	cfg      PublishConfig
 	log      *slog.Logger
-	clock    ingest.Clock // guarded by the receiver of the active publication
+	clock    *ingest.Clock // guarded by the receiver of the active publication
 	recorded chan *publication
 
 	mu     sync.Mutex
@@ -52,11 +53,14 @@ type publication struct {
 
 // NewPublish returns a source that waits for its publisher.
 func NewPublish(cfg PublishConfig) *Publish {
-	p := &Publish{cfg: cfg, log: cfg.Log, recorded: make(chan *publication, 1)}
+	p := &Publish{cfg: cfg, log: cfg.Log, clock: cfg.Clock, recorded: make(chan *publication, 1)}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
 	p.log = p.log.With("stream", cfg.Name)
+	if p.clock == nil {
+		p.clock = &ingest.Clock{}
+	}
 	if p.cfg.OnDrop == nil {
 		p.cfg.OnDrop = func(string, int) {}
 	}
@@ -132,7 +136,7 @@ func (p *Publish) Announce(s *gortsplib.ServerSession, desc *description.Session
 		a.session.Close()
 		p.end(errors.New("it announced and did not record"))
 	}
-	r := newReceiver(&p.clock, p.cfg.OnDrop)
+	r := newReceiver(p.clock, p.cfg.OnDrop)
 	r.take(inputs)
 	p.active = &publication{session: s, receiver: r, inputs: inputs, since: time.Now(), left: make(chan struct{})}
 	if len(ignored) > 0 {

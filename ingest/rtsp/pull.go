@@ -40,6 +40,9 @@ type PullConfig struct {
 	// ReadTimeout bounds connecting and each answer, and the time without any packet; 0 is 10 s.
 	ReadTimeout time.Duration
 	Log         *slog.Logger // nil: nothing is logged
+	// Clock is the stream's, if other sources have been or will be run for it; nil: the source's own. Sources that share
+	// a Clock run one after the other.
+	Clock *ingest.Clock
 	// OnDrop is told of access units (of sound: packets) that were not passed on: "packet_loss", "malformed",
 	// "too_large", "before_start" (joined within a picture), "rtp_error". It may be nil and must not block.
 	OnDrop func(reason string, n int)
@@ -53,7 +56,7 @@ type Pull struct {
 	secrets  ingest.Secrets
 	log      *slog.Logger
 
-	clock   ingest.Clock // guarded by the receiver of the running connection
+	clock   *ingest.Clock // guarded by the receiver of the running connection
 	mu      sync.Mutex
 	useTCP  bool   // Auto has fallen back
 	ignored string // what the last connection left out, said once
@@ -62,7 +65,7 @@ type Pull struct {
 // NewPull checks the configuration. Its error wraps ingest.ErrPermanent and holds no credentials.
 func NewPull(cfg PullConfig) (*Pull, error) {
 	u, username, password, err := ingest.SplitURL(cfg.URL)
-	p := &Pull{cfg: cfg, log: cfg.Log, secrets: ingest.NewSecrets(password, cfg.Password)}
+	p := &Pull{cfg: cfg, log: cfg.Log, clock: cfg.Clock, secrets: ingest.NewSecrets(password, cfg.Password)}
 	if err != nil {
 		return nil, p.explain(err)
 	}
@@ -84,6 +87,9 @@ func NewPull(cfg PullConfig) (*Pull, error) {
 	if p.cfg.OnDrop == nil {
 		p.cfg.OnDrop = func(string, int) {}
 	}
+	if p.clock == nil {
+		p.clock = &ingest.Clock{}
+	}
 	if p.cfg.ReadTimeout == 0 {
 		p.cfg.ReadTimeout = 10 * time.Second
 	}
@@ -96,7 +102,7 @@ func (p *Pull) Redacted() string { return p.redacted }
 // Run connects and delivers until ctx is done or the camera fails. Its errors name the stream, the URL without
 // credentials, and what to do.
 func (p *Pull) Run(ctx context.Context, out media.Output) error {
-	r := newReceiver(&p.clock, p.cfg.OnDrop)
+	r := newReceiver(p.clock, p.cfg.OnDrop)
 	r.attach(out)
 	defer r.close()
 	c := p.client(r)
