@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"rave/engine/media"
 )
@@ -43,13 +44,22 @@ type Encoder interface {
 	Describe() string
 }
 
+// DefaultMaxPixels is 8192×4608.
+const DefaultMaxPixels = 8192 * 4608
+
 // DecoderParams says what to decode.
 type DecoderParams struct {
+	Stream      string // the name that logs and errors use
+	Log         *slog.Logger
 	Track       media.Track
 	Threads     int
 	Deinterlace bool // deinterlace what is flagged as interlaced
 	Frames      int  // pictures that may be in flight behind the decoder
 	Ledger      *Ledger
+	MaxPixels   int // larger pictures are refused before memory is taken for them; 0: DefaultMaxPixels
+	// OnDamage is told of an access unit that is damaged, or refers to one that is missing, before its picture is emitted,
+	// and that of any later access unit; nil: nobody wants to know. Damage that shows in the picture only is in its Meta.
+	OnDamage func(p media.Packet, missing bool)
 }
 
 // EnhancerParams says what an enhancer has to make.

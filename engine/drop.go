@@ -16,8 +16,8 @@ import (
 //	                     everything before it goes.
 //	frames   → enhance   At most 2 decoded pictures wait; the oldest goes. While a backlog is worked off, late
 //	                     pictures go as well, but never for longer than maxFreeze.
-//	                     Damaged pictures, and those that follow up to the next keyframe, are not shown as good ones:
-//	                     the last clean picture stays, but never for longer than maxHeld.
+//	                     Damaged pictures, and those that may refer to lost data, are not shown as good ones: the
+//	                     last clean picture stays, but never for longer than maxHeld (damage.go).
 //	enhanced → encode    1 waits and the enhancer waits with it: its work is never thrown away.
 //
 // In replay mode (files) every queue waits and nothing is dropped.
@@ -30,9 +30,6 @@ const (
 	jumpAfter = 500 * time.Millisecond
 	// While a backlog is worked off, one late picture is still shown this often.
 	maxFreeze = 500 * time.Millisecond
-
-	// A damaged stream is shown as it is when no keyframe has come for so long.
-	maxHeld = time.Second
 
 	// What may wait for the decoder: 10 s at 60 frames/s, and a bound on memory.
 	maxWaitingPackets = 600
@@ -85,23 +82,6 @@ func (m *lagMeter) lag(pts time.Duration, now time.Time) time.Duration {
 	return now.Sub(m.epoch) - pts - m.offset
 }
 
-// damageGate holds damaged pictures back. It belongs to the decode goroutine.
-type damageGate struct {
-	broken bool
-	since  time.Duration // PTS of the first damaged picture
-}
-
-// clean reports whether a picture may be shown.
-func (g *damageGate) clean(f *media.Frame) bool {
-	switch {
-	case f.Damaged && !g.broken:
-		g.broken, g.since = true, f.PTS
-	case !f.Damaged && f.Keyframe:
-		g.broken = false
-	}
-	return !g.broken || f.PTS-g.since > maxHeld || f.PTS < g.since
-}
-
 // packetQueue holds what waits for the decoder.
 type packetQueue struct {
 	live bool
@@ -112,6 +92,7 @@ type packetQueue struct {
 	bytes   int
 	closed  bool
 	waitKey bool // everything up to the next keyframe is undecodable
+	lost    bool // packets were dropped since the last that was taken
 	lag     lagMeter
 
 	filled chan struct{}
@@ -145,6 +126,7 @@ func (q *packetQueue) Put(ctx context.Context, p media.Packet) bool {
 			return true
 		}
 	}
+	p.Lost, q.lost = p.Lost || q.lost, false
 	q.items = append(q.items, p)
 	q.bytes += len(p.Data)
 	signal(q.filled)
@@ -169,6 +151,7 @@ func (q *packetQueue) admit(p media.Packet) bool {
 		q.waitKey = true
 	}
 	if q.waitKey {
+		q.lost = true
 		q.drop(DropKeyframe, 1)
 		return false
 	}
@@ -183,6 +166,7 @@ func (q *packetQueue) admit(p media.Packet) bool {
 }
 
 func (q *packetQueue) clear(reason string) {
+	q.lost = q.lost || len(q.items) > 0
 	q.drop(reason, len(q.items))
 	q.items, q.bytes = nil, 0
 }
@@ -195,6 +179,7 @@ func (q *packetQueue) WaitKeyframe() {
 		if p.Keyframe {
 			q.drop(DropKeyframe, i)
 			q.items = q.items[i:]
+			q.items[0].Lost = true
 			return
 		}
 	}

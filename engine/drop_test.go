@@ -252,31 +252,3 @@ func TestLagFollowsClockDrift(t *testing.T) {
 		t.Errorf("lag %v a second later", lag)
 	}
 }
-
-// TestDamageIsHeld: damaged pictures, and what follows them, are held back until a clean keyframe, at most maxHeld.
-func TestDamageIsHeld(t *testing.T) {
-	picture := func(n int, damaged, keyframe bool) *media.Frame {
-		f := media.NewFrame(nil)
-		f.PTS, f.Damaged, f.Keyframe = time.Duration(n)*frameTime, damaged, keyframe
-		return f
-	}
-	var g damageGate
-	for n, c := range []struct{ damaged, keyframe, shown bool }{
-		{false, true, true}, {false, false, true}, {true, false, false}, {false, false, false}, {true, true, false},
-		{false, true, true}, {false, false, true},
-	} {
-		if got := g.clean(picture(n, c.damaged, c.keyframe)); got != c.shown {
-			t.Errorf("picture %d %+v: shown %v", n, c, got)
-		}
-	}
-	g = damageGate{}
-	held := 0
-	for n := range 100 { // no keyframe comes
-		if !g.clean(picture(n, n == 0, false)) {
-			held++
-		}
-	}
-	if want := int(maxHeld/frameTime) + 1; held != want {
-		t.Errorf("%d pictures held back, want %d", held, want)
-	}
-}

@@ -21,6 +21,7 @@ type Config struct {
 	Quality     []string // rungs, best first
 	Strict      bool     // nothing but the first rung may serve
 	Output      OutputRule
+	MaxPixels   int           // bounds the camera's pictures and the enhanced ones; 0: DefaultMaxPixels
 	Preset      string        // of the encoder
 	Bitrate     int           // bits per second; 0: follows size and frame rate
 	GOP         time.Duration // between keyframes

@@ -21,6 +21,7 @@ type script struct {
 	outage     int  // the camera is away for 5 s before this picture, if not 0
 	sequence   int  // the sequence parameter set is another one from this picture on, if not 0
 
+	lost      []int                 // the ingest has lost something before these
 	corrupt   []int                 // the decoder fails on these
 	damaged   []int                 // it conceals errors in these
 	swallowed []int                 // it makes no picture of these
@@ -249,6 +250,7 @@ func (o scriptOutput) Waiting(string, int)                            {}
 func (s script) packet(n int) media.Packet {
 	p := media.Packet{PTS: time.Duration(n) * frameTime, Arrival: time.Now(), Keyframe: n%s.gop == 0}
 	p.Discontinuity = n == 0 || n == s.outage
+	p.Lost = slices.Contains(s.lost, n)
 	switch {
 	case p.Keyframe && s.sequence > 0 && n >= s.sequence:
 		p.Data = media.AnnexB([]byte{0x67, 2}, []byte{0x65, 1})
@@ -383,10 +385,20 @@ func (st sessionTest) run(t *testing.T) {
 func TestSessionCountsWhatItDrops(t *testing.T) {
 	for name, st := range map[string]sessionTest{
 		"nothing is wrong": {want: spans(0, 59)},
-		"corrupt": {
+		"corrupt": { // what follows refers to it
 			script: script{corrupt: []int{3, 5, 6}},
-			want:   spans(0, 2, 4, 4, 7, 59),
-			drops:  map[string]int{"decode/corrupt": 3},
+			want:   spans(0, 2, 10, 59),
+			drops:  map[string]int{"decode/corrupt": 3, "decode/damaged": 4},
+		},
+		"corrupt, and no other refers to it": {
+			script: script{disposable: true, corrupt: []int{3, 5}},
+			want:   spans(0, 2, 4, 4, 6, 59),
+			drops:  map[string]int{"decode/corrupt": 2},
+		},
+		"lost on the way": { // 23 is within what is held back already
+			script: script{lost: []int{3, 20, 21, 23}},
+			want:   spans(0, 2, 10, 20, 30, 59),
+			drops:  map[string]int{"decode/damaged": 16},
 		},
 		"corrupt until the decoder is rebuilt": { // which then waits for a keyframe
 			script:   script{gop: 57, corrupt: spans(1, decoderPatience)},

@@ -57,6 +57,7 @@ func (s *Session) decodeIn(ctx context.Context) func(media.Packet, bool) error {
 				return err
 			}
 		}
+		d.damage.packet(s.cfg.Track.Codec, p)
 		d.dec.SkipNonReference(behind)
 		start, waited := time.Now(), time.Since(p.Arrival)
 		var emitting time.Duration
@@ -74,6 +75,7 @@ func (s *Session) decodeIn(ctx context.Context) func(media.Packet, bool) error {
 			return err
 		}
 		s.obs.Dropped(StageDecode, DropCorrupt, 1)
+		d.damage.undecoded(s.cfg.Track.Codec, p)
 		if d.failed == 0 {
 			s.log.Warn("access unit not decoded", "err", err, "bytes", len(p.Data), "keyframe", p.Keyframe)
 		}
@@ -122,6 +124,10 @@ func (s *Session) openDecoder(ctx context.Context) error {
 		Deinterlace: s.cfg.Deinterlace,
 		Frames:      maxWaitingFrames + 2, // waiting, in the decoder's hand, in the enhancer
 		Ledger:      &s.ledger,
+		Stream:      s.cfg.Stream,
+		Log:         s.log,
+		MaxPixels:   s.cfg.MaxPixels,
+		OnDamage:    s.dec.damage.found,
 	})
 	if err != nil {
 		return fmt.Errorf("open decoder: %w", err)

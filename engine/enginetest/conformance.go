@@ -32,6 +32,7 @@ func Run(t *testing.T, device engine.Device, models ...string) {
 	t.Run("Encode", s.encode)
 	t.Run("EncodeHoldsBitrate", s.encodeRate)
 	t.Run("Session", s.sessions)
+	t.Run("SessionHidesDamage", s.damage)
 }
 
 type suite struct {
@@ -145,6 +146,8 @@ func (s suite) decodeAll(t *testing.T) {
 		FullRange:   {"160x96", media.MatrixSMPTE170M, true, "full range kept", 0},
 		BT709:       {"160x96", media.MatrixBT709, false, "BT.709", 0},
 		Interlaced:  {"160x96", media.MatrixSMPTE170M, false, "deinterlaced by bwdif", 2},
+		Slices:      {"160x96", media.MatrixSMPTE170M, false, "h264", 0},
+		Refresh:     {"160x96", media.MatrixSMPTE170M, false, "h264", 0},
 		H265:        {"160x96", media.MatrixSMPTE170M, false, "h265", 0},
 		H265BFrames: {"160x96", media.MatrixSMPTE170M, false, "B-frames delay it by", largestDelay},
 		H265TenBit:  {"160x96", media.MatrixSMPTE170M, false, "yuv420p10le, BT.601 limited range, converted to yuv420p", 0},

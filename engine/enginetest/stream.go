@@ -31,7 +31,9 @@ const (
 	BT709         = "h264-bt709.h264"
 	Interlaced    = "h264-interlaced.h264"
 	Interlaced422 = "h264-interlaced-422.h264"
-	Huge          = "h264-huge.h264" // one picture above any limit
+	Huge          = "h264-huge.h264"    // one picture above any limit
+	Slices        = "h264-slices.h264"  // four in each picture
+	Refresh       = "h264-refresh.h264" // one IDR, then intra refresh
 	H265          = "h265.h265"
 	H265BFrames   = "h265-bframes.h265"
 	H265TenBit    = "h265-10bit.h265"
@@ -68,7 +70,7 @@ func Stream(t testing.TB, name string) (media.Track, []media.Packet) {
 	for i, u := range units {
 		packets[i] = media.Packet{
 			PTS: time.Duration(times[i]) * frameTime, Data: u, Keyframe: keyframe(track.Codec, u), Arrival: time.Now(),
-			Discontinuity: i == 0,
+			Discontinuity: i == 0, Recovery: recovery(track.Codec, u),
 		}
 	}
 	return track, packets
@@ -113,6 +115,19 @@ func keyframe(codec media.Codec, unit []byte) bool {
 		}
 	}
 	return false
+}
+
+// recovery returns what media.Packet says of a recovery point.
+func recovery(codec media.Codec, unit []byte) int {
+	for u := range media.NALUs(unit) {
+		if media.NALKindOf(codec, u) != media.NALSEI {
+			continue
+		}
+		if count, ok := media.RecoveryPoint(codec, u); ok {
+			return count + 1
+		}
+	}
+	return 0
 }
 
 // presentation returns each access unit's place in time, in frames from 0.

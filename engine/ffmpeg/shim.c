@@ -2,25 +2,89 @@
 
 #include <libavutil/log.h>
 #include <libavutil/opt.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "_cgo_export.h"
 
-static int rave_log_level = AV_LOG_WARNING;
+struct rave_decoder {
+  uintptr_t handle;
+  atomic_int found;
+  atomic_int width, height; // of a picture that FFmpeg refused
+};
+
+// The decoder that logs, or NULL. Contexts within it (of libavutil's image functions) name it as their parent.
+static rave_decoder *decoder_of(void *ctx) {
+  for (int depth = 0; ctx && depth < 4; depth++) {
+    const AVClass *class = *(const AVClass **)ctx;
+    if (!class) return NULL;
+    if (class == avcodec_get_class()) {
+      const AVCodecContext *c = ctx;
+      return c->codec && av_codec_is_decoder(c->codec) ? c->opaque : NULL;
+    }
+    if (!class->parent_log_context_offset) return NULL;
+    ctx = *(void **)((uint8_t *)ctx + class->parent_log_context_offset);
+  }
+  return NULL;
+}
+
+static int begins(const char *fmt, const char *with) { return !strncmp(fmt, with, strlen(with)); }
+
+// FFmpeg says some things about an access unit in its log only.
+static void find(rave_decoder *d, const char *fmt, const char *line, va_list args) {
+  if (begins(fmt, "Could not find ref with POC")) atomic_fetch_or(&d->found, RAVE_MISSING);
+  if (begins(fmt, "error while decoding MB")) atomic_fetch_or(&d->found, RAVE_DAMAGED);
+  if (begins(fmt, "Skipping invalid undecodable NALU: %d")) { // 0 to 31 are slices (ITU-T H.265 table 7-1)
+    if (atoi(strrchr(line, ' ')) < 32) atomic_fetch_or(&d->found, RAVE_DAMAGED);
+  }
+  if (begins(fmt, "Picture size %ux%u")) {
+    atomic_store(&d->width, va_arg(args, unsigned));
+    atomic_store(&d->height, va_arg(args, unsigned));
+    atomic_fetch_or(&d->found, RAVE_TOO_LARGE);
+  }
+}
 
 static void rave_log_callback(void *ctx, int level, const char *fmt, va_list args) {
   char line[1024]; // longer lines are cut, never overflowed
   int prefix = 1;
-  if (level > rave_log_level) return;
-  if (av_log_format_line2(ctx, level, fmt, args, line, sizeof line, &prefix) < 0) return;
-  raveLogLine(level, line);
+  rave_decoder *d;
+  va_list copy;
+  if (level > AV_LOG_WARNING) return;
+  va_copy(copy, args);
+  if (av_log_format_line2(ctx, level, fmt, args, line, sizeof line, &prefix) >= 0) {
+    d = decoder_of(ctx);
+    if (d) find(d, fmt, line, copy);
+    raveLogLine(d ? d->handle : 0, (char *)fmt, level, line);
+  }
+  va_end(copy);
 }
 
-void rave_log_install(int level) {
-  rave_log_level = level;
-  av_log_set_level(level);
+static void install(void) {
+  av_log_set_level(AV_LOG_WARNING);
   av_log_set_callback(rave_log_callback);
+}
+
+void rave_log_install(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, install);
+}
+
+rave_decoder *rave_decoder_new(AVCodecContext *c, uintptr_t handle, int64_t pixels) {
+  rave_decoder *d = calloc(1, sizeof *d);
+  if (!d) return NULL;
+  d->handle = handle;
+  c->opaque = d;
+  c->max_pixels = pixels;
+  return d;
+}
+
+int rave_decoder_found(rave_decoder *d, int *width, int *height) {
+  *width = atomic_load(&d->width);
+  *height = atomic_load(&d->height);
+  return atomic_exchange(&d->found, 0);
 }
 
 int rave_frame_damage(const AVFrame *f) { return (f->decode_error_flags ? 1 : 0) | (f->flags & AV_FRAME_FLAG_CORRUPT ? 2 : 0); }
@@ -36,8 +100,6 @@ int rave_decoder_send(AVCodecContext *c, AVPacket *p, const uint8_t *data, int s
   av_packet_unref(p);
   return err;
 }
-
-void rave_decoder_limit(AVCodecContext *c, int64_t pixels) { c->max_pixels = pixels; }
 
 void rave_decoder_skip_nonref(AVCodecContext *c, int on) { c->skip_frame = on ? AVDISCARD_NONREF : AVDISCARD_DEFAULT; }
 

@@ -6,7 +6,16 @@
 #include <libavutil/frame.h>
 #include <libswscale/swscale.h>
 
-void rave_log_install(int level);
+// Once: FFmpeg's log lines go to raveLogLine.
+void rave_log_install(void);
+
+// What is known of one decoder beside its context: the handle is for raveLogLine.
+typedef struct rave_decoder rave_decoder;
+rave_decoder *rave_decoder_new(AVCodecContext *c, uintptr_t handle, int64_t pixels);
+
+// What the decoder said since the last call; the size belongs to RAVE_TOO_LARGE.
+enum { RAVE_MISSING = 1, RAVE_DAMAGED = 2, RAVE_TOO_LARGE = 4 };
+int rave_decoder_found(rave_decoder *d, int *width, int *height);
 
 // 0, or bits: 1 decode errors were concealed, 2 the frame is marked corrupt
 int rave_frame_damage(const AVFrame *f);
@@ -14,7 +23,6 @@ int rave_frame_interlaced(const AVFrame *f);
 
 // Sends a copy of data, with the zeros behind it that FFmpeg's readers run into (go-astiav's FromData leaves them out).
 int rave_decoder_send(AVCodecContext *c, AVPacket *p, const uint8_t *data, int size, int64_t pts);
-void rave_decoder_limit(AVCodecContext *c, int64_t pixels);
 void rave_decoder_skip_nonref(AVCodecContext *c, int on);
 int rave_decoder_reorder(const AVCodecContext *c);
 

@@ -86,8 +86,14 @@ type Packet struct {
 	// Data: H.264 and H.265: one access unit as Annex B with 4-byte start codes (a keyframe is led by its parameter
 	// sets); MJPEG: one JPEG image; audio: one RTP payload. Never changed once the packet is made.
 	Data []byte
-	// Keyframe: decoding can start here (IDR, CRA or BLA, or any MJPEG image). Always true for audio.
+	// Keyframe: decoding can start here (IDR, CRA or BLA, a recovery point, or any MJPEG image). Always true for audio.
 	Keyframe bool
+	// Recovery: whatever was lost before, pictures are whole from the Recovery-th access unit on, this one being the
+	// first. 0 if the stream says nothing: a keyframe is whole itself then.
+	Recovery int
+	// Lost: access units before this one, and after the last packet of its track, are missing, so that pictures may refer
+	// to lost data from here on.
+	Lost bool
 	// Marker is the RTP marker bit of an audio payload.
 	Marker bool
 	// Discontinuity: the first packet of its track after a (re)connection or a jump of the sender's clock.

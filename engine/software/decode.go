@@ -1,6 +1,7 @@
 package software
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +35,8 @@ type decoder struct {
 // NewDecoder implements engine.Device.
 func (d *Device) NewDecoder(ctx context.Context, p engine.DecoderParams) (engine.Decoder, error) {
 	dec, err := ffmpeg.NewDecoder(ffmpeg.DecoderConfig{
-		Codec: p.Track.Codec, ParameterSets: p.Track.ParameterSets, Threads: p.Threads,
+		Stream: p.Stream, Codec: p.Track.Codec, ParameterSets: p.Track.ParameterSets, Threads: p.Threads,
+		MaxPixels: cmp.Or(p.MaxPixels, engine.DefaultMaxPixels), Log: p.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -55,8 +57,12 @@ func (d *Device) NewDecoder(ctx context.Context, p engine.DecoderParams) (engine
 func (d *decoder) Send(p media.Packet, emit func(*media.Frame) error) error {
 	pts := d.meta.free(media.Ticks(p.PTS, media.VideoClockRate))
 	d.meta.put(pts, media.Meta{PTS: p.PTS, Arrival: p.Arrival, NTP: p.NTP, Keyframe: p.Keyframe})
-	if err := d.dec.Send(p.Data, pts); err != nil {
+	found, err := d.dec.Send(p.Data, pts)
+	if err != nil {
 		return err
+	}
+	if found != (ffmpeg.Found{}) && d.p.OnDamage != nil {
+		d.p.OnDamage(p, !found.Damaged)
 	}
 	return d.receive(emit)
 }

@@ -17,14 +17,16 @@ const (
 	flagDiscontinuity
 	flagArrival
 	flagNTP
+	flagLost
 	flagsKnown = 1<<iota - 1
 )
 
 // appendPacket appends everything of a packet but its data, which follow as they are up to the end of the message.
 func appendPacket(b []byte, p media.Packet, now time.Time) []byte {
 	b = append(b, flag(p.Keyframe, flagKeyframe)|flag(p.Marker, flagMarker)|flag(p.Discontinuity, flagDiscontinuity)|
-		flag(!p.Arrival.IsZero(), flagArrival)|flag(!p.NTP.IsZero(), flagNTP))
+		flag(!p.Arrival.IsZero(), flagArrival)|flag(!p.NTP.IsZero(), flagNTP)|flag(p.Lost, flagLost))
 	b = appendInt(b, p.Track)
+	b = appendInt(b, p.Recovery)
 	b = appendInt(b, p.PTS)
 	if !p.Arrival.IsZero() {
 		b = appendTime(b, p.Arrival, now)
@@ -51,7 +53,7 @@ func decodePacket(message []byte, now time.Time) (media.Packet, error) {
 	}
 	p := media.Packet{
 		Keyframe: flags&flagKeyframe != 0, Marker: flags&flagMarker != 0, Discontinuity: flags&flagDiscontinuity != 0,
-		Track: f.int(), PTS: f.duration(),
+		Lost: flags&flagLost != 0, Track: f.int(), Recovery: f.int(), PTS: f.duration(),
 	}
 	if flags&flagArrival != 0 {
 		p.Arrival = f.time(now)
@@ -163,6 +165,7 @@ func (m startMessage) encode() []byte {
 	b = appendBool(b, c.Strict)
 	b = appendFloat(b, c.Output.Scale)
 	b = appendInt(appendInt(b, c.Output.MaxWidth), c.Output.MaxHeight)
+	b = appendInt(b, c.MaxPixels)
 	b = appendText(b, c.Preset)
 	b = appendInt(b, c.Bitrate)
 	b = appendInt(b, c.GOP)
@@ -191,6 +194,7 @@ func decodeStart(message []byte) (startMessage, error) {
 	}
 	c.Strict = f.bool()
 	c.Output = engine.OutputRule{Scale: f.float(), MaxWidth: f.int(), MaxHeight: f.int()}
+	c.MaxPixels = f.int()
 	c.Preset, c.Bitrate, c.GOP, c.Deinterlace, c.Threads, c.Replay = f.text(), f.int(), f.duration(), f.bool(), f.int(), f.bool()
 	return m, f.end()
 }

@@ -29,6 +29,8 @@ const maxUnit = 8 << 20
 type accessUnit struct {
 	data     []byte
 	keyframe bool
+	recovery int    // as in media.Packet
+	lost     bool   // units before it are missing
 	rtp      uint32 // its timestamp
 }
 
@@ -46,6 +48,7 @@ type depacketizer struct {
 	open    bool   // a unit is in progress,
 	rtp     uint32 // with this timestamp
 	size    int    // and so many bytes
+	lost    bool   // a unit was dropped since the last that was complete
 	skip    bool   // the rest of the unit with this timestamp is of no use
 	skipRTP uint32
 }
@@ -121,9 +124,13 @@ func (d *depacketizer) push(p *rtp.Packet) (u accessUnit, ok bool) {
 	if d.units == nil {
 		u.data, u.keyframe = nals[0], true
 	} else {
-		u.data, u.keyframe = d.units.build(nals)
+		u.data, u.keyframe, u.recovery = d.units.build(nals)
 	}
-	return u, u.data != nil
+	if u.data == nil {
+		return u, false
+	}
+	u.lost, d.lost = d.lost, false
+	return u, true
 }
 
 // findGap drops the units that a gap in the sequence numbers has damaged: the one in progress, and the one that the
@@ -160,9 +167,9 @@ func (d *depacketizer) fail(reason string, p *rtp.Packet) {
 	}
 }
 
-// reset forgets the unit in progress.
+// reset forgets the unit in progress, which is lost.
 func (d *depacketizer) reset() {
-	d.open, d.size = false, 0
+	d.open, d.size, d.lost = false, 0, true
 	if decode, err := d.fresh(); err == nil { // it worked before
 		d.decode = decode
 	}

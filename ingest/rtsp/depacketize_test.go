@@ -175,7 +175,7 @@ func TestUnits(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			u := newUnits(media.H264, c.known)
 			for i, a := range c.aus {
-				data, key := u.build(a.nals)
+				data, key, _ := u.build(a.nals)
 				if a.want == "" {
 					if data != nil {
 						t.Errorf("unit %d: % x", i, data)
@@ -192,13 +192,13 @@ func TestUnits(t *testing.T) {
 
 func TestUnitsAfterManyPicturesWithoutIDR(t *testing.T) {
 	u := newUnits(media.H264, nil)
-	if _, key := u.build([][]byte{idr(0, 1)}); !key {
+	if _, key, _ := u.build([][]byte{idr(0, 1)}); !key {
 		t.Error("IDR")
 	}
 	for range idrMemory {
 		u.build([][]byte{inter(0, 1)})
 	}
-	if _, key := u.build([][]byte{{6, 6, 2, 0b0001111_0, 0b0_00_10000, 0x80}, inter(0, 1)}); !key {
+	if _, key, _ := u.build([][]byte{{6, 6, 2, 0b0001111_0, 0b0_00_10000, 0x80}, inter(0, 1)}); !key {
 		t.Error("an intra-refresh stream must be entered at its recovery points")
 	}
 }

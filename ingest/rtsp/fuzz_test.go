@@ -125,7 +125,7 @@ func FuzzRecoveryPoint(f *testing.F) {
 		if hevc {
 			codec = media.H265
 		}
-		if count, ok := recoveryPoint(codec, sei); ok && count < 0 {
+		if count, ok := media.RecoveryPoint(codec, sei); ok && count < 0 {
 			t.Errorf("count %d", count)
 		}
 	})

@@ -14,44 +14,6 @@ func firstSlice(codec media.Codec, nal []byte) bool {
 	return len(nal) > header && nal[header]&0x80 != 0
 }
 
-// recoveryPoint returns how many pictures after this one the picture is right (recovery_frame_cnt of H.264 section
-// D.1.8, recovery_poc_cnt of H.265 section D.2.8) if the SEI holds a recovery point.
-func recoveryPoint(codec media.Codec, sei []byte) (count int, ok bool) {
-	header := media.NALHeader(codec)
-	// Recovery points are short and come early: no need to unescape a long SEI.
-	p := h264.EmulationPreventionRemove(sei[:min(len(sei), 256)])
-	if len(p) <= header {
-		return 0, false
-	}
-	p = p[header:]
-	for len(p) > 2 { // two bytes of header and at least the trailing bits
-		typ, n := seiNumber(p)
-		size, m := seiNumber(p[n:])
-		p = p[n+m:]
-		if typ == 6 {
-			count, _, ok = media.ExpGolomb(p, 0)
-			return count, ok
-		}
-		if size > len(p) {
-			break
-		}
-		p = p[size:]
-	}
-	return 0, false
-}
-
-// seiNumber reads a payload type or size: bytes are summed up to the first that is not 0xff.
-func seiNumber(p []byte) (v, n int) {
-	for n < len(p) {
-		v += int(p[n])
-		n++
-		if p[n-1] != 0xff {
-			break
-		}
-	}
-	return v, n
-}
-
 // pictureSize returns the size in luma pixels that a sequence parameter set declares, 0×0 if it cannot be read.
 func pictureSize(codec media.Codec, sps []byte) (width, height int) {
 	switch codec {

@@ -133,7 +133,7 @@ func (r *receiver) packet(in *input, p *rtp.Packet) {
 			return
 		}
 	}
-	out := media.Packet{Track: in.track.ID, Data: unit.data, Keyframe: unit.keyframe, Arrival: time.Now(), Marker: in.video == nil && p.Marker}
+	out := media.Packet{Track: in.track.ID, Data: unit.data, Keyframe: unit.keyframe, Recovery: unit.recovery, Lost: unit.lost, Arrival: time.Now(), Marker: in.video == nil && p.Marker}
 	out.NTP = in.report.at(unit.rtp, p.SSRC, in.track.ClockRate, &r.unit)
 	var ok bool
 	out.PTS, out.Discontinuity, ok = r.clock.Map(ingest.Stamp{

@@ -30,8 +30,8 @@ func newUnits(codec media.Codec, sets [][]byte) *units {
 }
 
 // build returns the access unit as Annex B with 4-byte start codes, a keyframe led by its parameter sets. data is nil
-// when there is no picture in it: its NAL units lead the next one then.
-func (u *units) build(nals [][]byte) (data []byte, keyframe bool) {
+// when there is no picture in it: its NAL units lead the next one then. recovery is that of media.Packet.
+func (u *units) build(nals [][]byte) (data []byte, keyframe bool, recovery int) {
 	if u.held != nil {
 		nals = append(u.held, nals...)
 	}
@@ -43,14 +43,14 @@ func (u *units) build(nals [][]byte) (data []byte, keyframe bool) {
 		has[kind] = true
 		u.params.Add(n)
 		if kind == media.NALSEI {
-			if count, ok := recoveryPoint(u.codec, n); ok {
-				instant, gradual = count == 0, count != 0
+			if count, ok := media.RecoveryPoint(u.codec, n); ok {
+				instant, gradual, recovery = count == 0, count != 0, count+1
 			}
 		}
 	}
 	if !has[media.NALIDR] && !has[media.NALPicture] {
 		u.hold(nals)
-		return nil, false
+		return nil, false, 0
 	}
 	u.held, u.heldSize = nil, 0
 	u.sinceIDR++
@@ -59,7 +59,10 @@ func (u *units) build(nals [][]byte) (data []byte, keyframe bool) {
 	}
 	keyframe = has[media.NALIDR] || instant || gradual && (!u.sawIDR || u.sinceIDR > idrMemory)
 	complete := has[media.NALSPS] && has[media.NALPPS] && (has[media.NALVPS] || u.codec != media.H265)
-	return u.join(nals, keyframe && !complete), keyframe
+	if has[media.NALIDR] {
+		recovery = 0 // the IDR says all
+	}
+	return u.join(nals, keyframe && !complete), keyframe, recovery
 }
 
 // hold keeps NAL units that came before their picture: some cameras set the marker on parameter sets.

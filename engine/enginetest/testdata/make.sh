@@ -25,6 +25,9 @@ filter=setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709 \
 filter=interlace=scan=tff make h264-interlaced.h264 160:96 yuv420p $x264 -bf 0 -flags:v +bitexact+ildct+ilme -x264-params tff=1:keyint=10
 filter=interlace=scan=tff make h264-interlaced-422.h264 160:96 yuv422p $x264 -bf 0 -flags:v +bitexact+ildct+ilme -x264-params tff=1:keyint=10
 "$ffmpeg" -v error -y -f lavfi -i color=s=8320x4672 -frames:v 1 -fflags +bitexact -flags:v +bitexact $x264 h264-huge.h264
+# Several slices in a picture; and, instead of keyframes, a column of intra-coded blocks that wanders over the picture in 9 pictures.
+make h264-slices.h264 160:96 yuv420p $x264 -bf 0 -slices 4
+make h264-refresh.h264 160:96 yuv420p $x264 -bf 0 -x264-params intra-refresh=1:keyint=10
 make h265.h265 160:96 yuv420p $x265:bframes=0
 make h265-10bit.h265 160:96 yuv420p10le $x265:bframes=0
 make mjpeg-420.mjpeg 160:96 yuvj420p -c:v mjpeg -q:v 8
