@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"rave/engine/media"
 )
@@ -30,6 +31,8 @@ type Decoder interface {
 // Enhancer makes the output picture of an input picture: a network, or plain Lanczos.
 type Enhancer interface {
 	Stage[*media.Frame, *media.Frame]
+	// Try makes a picture that nobody sees, and returns how long that took: whether it would hold a stream's rate.
+	Try() (time.Duration, error)
 	// Describe says how it works, for the plan: "live-x2 ×2 on luma, chroma bicubic".
 	Describe() string
 }
@@ -101,6 +104,9 @@ type Device interface {
 	NewDecoder(ctx context.Context, p DecoderParams) (Decoder, error)
 	NewEnhancer(ctx context.Context, p EnhancerParams) (Enhancer, error)
 	NewEncoder(p EncoderParams) (Encoder, error)
+	// Mix changes into to the mean of both pictures, share being into's part, from 0 to 1. Both are enhancers' outputs of
+	// one format.
+	Mix(into, from *media.Frame, share float64) error
 }
 
 // Plan is the device chosen for each stage, and why.

@@ -12,19 +12,36 @@ import (
 	"rave/engine/media"
 )
 
-// fakeRung is an enhancer that passes frames through, until it is told to fail.
+// fakeRung is an enhancer that passes frames through after some time, until it is told to fail.
 type fakeRung struct {
 	name   string
 	broken *bool
 	closed *int
+	test   *ladderTest
 }
 
 func (r fakeRung) Send(f *media.Frame, emit func(*media.Frame) error) error {
+	time.Sleep(r.test.costs[r.name])
 	if *r.broken {
 		f.Release()
 		return errors.New("out of memory")
 	}
 	return emit(f)
+}
+
+func (r fakeRung) Try() (time.Duration, error) {
+	d := r.test.costs[r.name]
+	if d > r.test.contention {
+		d -= r.test.contention
+	}
+	time.Sleep(d)
+	r.test.mu.Lock()
+	defer r.test.mu.Unlock()
+	r.test.tried[r.name]++
+	if *r.broken {
+		return 0, errors.New("out of memory")
+	}
+	return d, nil
 }
 func (r fakeRung) Flush(func(*media.Frame) error) error { return nil }
 func (r fakeRung) Describe() string                     { return r.name }
@@ -35,12 +52,20 @@ type ladderTest struct {
 	opens  map[string]time.Duration
 	broken map[string]*bool
 	closed int
-	mu     sync.Mutex
-	tries  map[string]int
+	costs  map[string]time.Duration // of a picture
+	// contention is what a picture costs more when it is one of the stream
+	contention time.Duration
+
+	mixed   []float64 // shares
+	changes []string
+
+	mu    sync.Mutex
+	tries map[string]int // to open
+	tried map[string]int // to measure
 }
 
 func (lt *ladderTest) ladder(t *testing.T, names ...string) *ladder {
-	lt.broken, lt.tries = map[string]*bool{}, map[string]int{}
+	lt.broken, lt.tries, lt.tried = map[string]*bool{}, map[string]int{}, map[string]int{}
 	for _, n := range names {
 		lt.broken[n] = new(bool)
 	}
@@ -57,9 +82,16 @@ func (lt *ladderTest) ladder(t *testing.T, names ...string) *ladder {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		return fakeRung{name, lt.broken[name], &lt.closed}, nil
+		return fakeRung{name, lt.broken[name], &lt.closed, lt}, nil
 	}
-	l := newLadder(t.Context(), names, open, slog.New(slog.DiscardHandler), func(string, error) {})
+	l := newLadder(t.Context(), ladderConfig{
+		names: names, live: true, open: open, log: slog.New(slog.DiscardHandler), onLoad: func(string, error) {},
+		mix: func(_, _ *media.Frame, share float64) error {
+			lt.mixed = append(lt.mixed, share)
+			return nil
+		},
+		onChange: func(from, to, reason string) { lt.changes = append(lt.changes, from+" → "+to+": "+reason) },
+	})
 	t.Cleanup(l.close)
 	return l
 }

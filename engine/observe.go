@@ -25,6 +25,9 @@ type Observer interface {
 	Planned(plan string, in, out string)
 	// RungLoaded reports that an enhancer has been opened, or why not.
 	RungLoaded(rung string, err error)
+	// RungChanged reports that another enhancer makes the pictures from now on, and why: one of the Change constants.
+	// from is empty for the first; an enhancer that turns out to be too slow before it has served is told as well.
+	RungChanged(from, to, reason string)
 	// Waiting reports how many items wait for a stage.
 	Waiting(stage string, n int)
 }

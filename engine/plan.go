@@ -55,6 +55,13 @@ type overloadReport struct {
 
 func (o *overloadReport) dropped() { o.drops.Add(1) }
 
+// restart begins a new window: another enhancer serves.
+func (o *overloadReport) restart() {
+	o.drops.Store(0)
+	o.since = time.Time{}
+	o.frames, o.work, o.camera = 0, 0, 0
+}
+
 // worked counts an enhanced frame; every five seconds it judges the window.
 func (o *overloadReport) worked(s *Session, d time.Duration) {
 	const window, tolerable = 5 * time.Second, 0.05
@@ -75,15 +82,17 @@ func (o *overloadReport) worked(s *Session, d time.Duration) {
 	switch {
 	case share > tolerable && !o.said:
 		o.said = true
-		rung, _ := s.enh.ladder.best()
-		encode := s.enc.spent.perFrame()
+		rung := s.enh.ladder.serving()
+		perFrame, encode := o.work/time.Duration(o.frames), s.enc.spent.perFrame()
 		lighter := "a smaller picture or a lower frame rate in the camera"
-		if l := s.cfg.Quality[max(0, rung)+1:]; encode > o.work/time.Duration(o.frames) {
+		switch last := s.cfg.Quality[max(0, rung)]; {
+		case encode > perFrame:
 			lighter = "a faster encode.preset, a smaller output.scale, or " + lighter
-		} else if len(l) > 0 {
-			lighter = "quality: [" + strings.Join(l, ", ") + "], or " + lighter
+		case s.cfg.Strict && last != Lanczos:
+			lighter = "strict: false with a lighter entry after " + last + " in quality, or " + lighter
+		case rung == len(s.cfg.Quality)-1 && last != Lanczos:
+			lighter = "a lighter entry after " + last + " in quality, such as lanczos, or " + lighter
 		}
-		perFrame := o.work / time.Duration(o.frames)
 		s.log.Warn("this machine cannot hold the frame rate",
 			"camera_fps", round1(float64(s.dec.pictures.Load()-o.camera)/now.Sub(o.since).Seconds()),
 			"served_fps", round1(float64(o.frames)/now.Sub(o.since).Seconds()),

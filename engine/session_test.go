@@ -73,8 +73,9 @@ func fakePool(frames int, format media.Format, ledger *Ledger) (*Pool, error) {
 	})
 }
 
-func (d *fakeDevice) Name() string               { return "fake" }
-func (d *fakeDevice) Probe(context.Context) Caps { return Caps{} }
+func (d *fakeDevice) Mix(into, from *media.Frame, share float64) error { return nil }
+func (d *fakeDevice) Name() string                                     { return "fake" }
+func (d *fakeDevice) Probe(context.Context) Caps                       { return Caps{} }
 
 func (d *fakeDevice) Inspect(_ context.Context, model string) (ModelInfo, error) {
 	return ModelInfo{Name: model, Scale: 2}, nil
@@ -186,6 +187,10 @@ func (e *fakeEnhancer) Send(in *media.Frame, emit func(*media.Frame) error) erro
 	return emit(out)
 }
 
+func (e *fakeEnhancer) Try() (time.Duration, error) {
+	time.Sleep(e.enhancing)
+	return e.enhancing, nil
+}
 func (e *fakeEnhancer) Flush(func(*media.Frame) error) error { return nil }
 func (e *fakeEnhancer) Close()                               { e.pool.Close() }
 func (e *fakeEnhancer) Describe() string                     { return "fake " + e.rung }
@@ -244,6 +249,7 @@ func (o scriptOutput) Decoded()                                       {}
 func (o scriptOutput) Made(string, int)                               {}
 func (o scriptOutput) Planned(string, string, string)                 {}
 func (o scriptOutput) RungLoaded(string, error)                       {}
+func (o scriptOutput) RungChanged(string, string, string)             {}
 func (o scriptOutput) Waiting(string, int)                            {}
 
 // packet returns the camera's packet of picture n.

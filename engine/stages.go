@@ -30,6 +30,7 @@ type decodeStage struct {
 	format   media.Format // of the last picture
 	damage   damageGate
 	pictures atomic.Int64 // decoded so far
+	interval intervalMeter
 }
 
 func (d *decodeStage) close() {
@@ -148,6 +149,7 @@ func (s *Session) passDecoded(ctx context.Context, emitting *time.Duration) func
 			s.dec.format = f.Format
 		}
 		s.obs.Decoded()
+		s.dec.interval.observe(f.PTS)
 		if !s.dec.damage.clean(f) {
 			f.Release()
 			s.obs.Dropped(StageDecode, DropDamaged, 1)
@@ -214,6 +216,7 @@ func (s *Session) enhanceIn(ctx context.Context) func(*media.Frame) error {
 
 func (s *Session) enhance(ctx context.Context, f *media.Frame, start time.Time) error {
 	e := &s.enh
+	e.ladder.setInterval(s.dec.interval.get())
 	waited := start.Sub(f.Decoded)
 	var emitting time.Duration
 	err := e.ladder.send(ctx, f, func(out *media.Frame) error {
@@ -270,16 +273,24 @@ func (s *Session) newGeneration(ctx context.Context, in media.Format) error {
 	if s.cfg.Strict {
 		rungs = rungs[:1]
 	}
-	e.ladder = newLadder(ctx, rungs, func(ctx context.Context, rung string) (Enhancer, error) {
-		return s.cfg.Plan.Enhance.NewEnhancer(ctx, EnhancerParams{
-			Rung:    rung,
-			In:      in,
-			Out:     s.cfg.Output.Format(in, info.Scale),
-			Threads: s.cfg.Threads,
-			Frames:  maxWaitingEnhanced + 2, // waiting, in the enhancer's hand, in the encoder
-			Ledger:  &s.ledger,
-		})
-	}, s.log, s.obs.RungLoaded)
+	out := e.out
+	e.ladder = newLadder(ctx, ladderConfig{
+		names: rungs, live: !s.cfg.Replay, mix: s.cfg.Plan.Enhance.Mix, log: s.log, onLoad: s.obs.RungLoaded,
+		open: func(ctx context.Context, rung string) (Enhancer, error) {
+			return s.cfg.Plan.Enhance.NewEnhancer(ctx, EnhancerParams{
+				Rung:    rung,
+				In:      in,
+				Out:     out,
+				Threads: s.cfg.Threads,
+				Frames:  maxWaitingEnhanced + 2, // waiting, in the enhancer's hand, in the encoder
+				Ledger:  &s.ledger,
+			})
+		},
+		onChange: func(from, to, reason string) {
+			s.enh.overload.restart()
+			s.obs.RungChanged(from, to, reason)
+		},
+	})
 	s.announcePlan()
 	return nil
 }

@@ -85,6 +85,9 @@ func (r *Recorder) Planned(string, string, string) {}
 // RungLoaded implements engine.Observer.
 func (r *Recorder) RungLoaded(string, error) {}
 
+// RungChanged implements engine.Observer.
+func (r *Recorder) RungChanged(string, string, string) {}
+
 // Waiting implements engine.Observer.
 func (r *Recorder) Waiting(string, int) {}
 

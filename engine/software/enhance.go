@@ -3,6 +3,7 @@ package software
 import (
 	"context"
 	"fmt"
+	"time"
 
 	ort "github.com/yalue/onnxruntime_go"
 
@@ -29,11 +30,39 @@ func output(ctx context.Context, pool *engine.Pool, in *media.Frame) (*media.Fra
 	return out, nil
 }
 
+// tryOn has e make a picture of a black one, and returns how long that took.
+func tryOn(ctx context.Context, e engine.Enhancer, format media.Format) (time.Duration, error) {
+	var own engine.Ledger // the picture is no part of the stream
+	pool, err := engine.NewPool(1, &own, engine.PoolHooks{
+		Init:    func(f *media.Frame) error { return ffmpeg.InitWith(f, format) },
+		Destroy: ffmpeg.Destroy,
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer pool.Close()
+	in, err := pool.Get(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := ffmpeg.Native(in).ImageFillBlack(); err != nil {
+		in.Release()
+		return 0, fmt.Errorf("try enhancer: %w", err)
+	}
+	start := time.Now()
+	err = e.Send(in, func(out *media.Frame) error {
+		out.Release()
+		return nil
+	})
+	return time.Since(start), err
+}
+
 // lanczos is swscale's Lanczos over the whole picture.
 type lanczos struct {
 	ctx    context.Context //nolint:containedctx // bounds waiting in Send, see engine.Device
 	scaler *ffmpeg.Scaler
 	pool   *engine.Pool
+	in     media.Format
 	what   string
 }
 
@@ -52,7 +81,7 @@ func newLanczos(ctx context.Context, p engine.EnhancerParams) (*lanczos, error) 
 		return nil, fmt.Errorf("lanczos: %w", err)
 	}
 	what := fmt.Sprintf("lanczos %s → %s on the CPU", p.In.Size(), p.Out.Size())
-	return &lanczos{ctx: ctx, scaler: scaler, pool: pool, what: what}, nil
+	return &lanczos{ctx: ctx, scaler: scaler, pool: pool, what: what, in: p.In}, nil
 }
 
 // Send implements engine.Stage.
@@ -68,6 +97,9 @@ func (l *lanczos) Send(in *media.Frame, emit func(*media.Frame) error) error {
 	}
 	return emit(out)
 }
+
+// Try implements engine.Enhancer.
+func (l *lanczos) Try() (time.Duration, error) { return tryOn(l.ctx, l, l.in) }
 
 // Flush implements engine.Stage; nothing is held back.
 func (l *lanczos) Flush(func(*media.Frame) error) error { return nil }
@@ -87,6 +119,7 @@ type modelEnhancer struct {
 	net     *network
 	pool    *engine.Pool
 	picture picture
+	in      media.Format
 	what    string
 }
 
@@ -101,7 +134,7 @@ func newModelEnhancer(ctx context.Context, n *network, p engine.EnhancerParams) 
 		return nil, fmt.Errorf("%w: it takes pictures of %dx%d only and the camera sends %s; export it with dynamic height and width",
 			model.ErrUnsupported, w, h, p.In.Size())
 	}
-	e := &modelEnhancer{ctx: ctx, net: n}
+	e := &modelEnhancer{ctx: ctx, net: n, in: p.In}
 	var err error
 	if n.spec.Layout == model.RGB {
 		e.picture, err = newRGBPicture(n, p)
@@ -117,7 +150,7 @@ func newModelEnhancer(ctx context.Context, n *network, p engine.EnhancerParams) 
 	}
 	e.what = fmt.Sprintf("%s ×%d on %s, %s → %s, ONNX Runtime %s on %d CPU threads", p.Rung, n.spec.scale, n.spec.Layout,
 		p.In.Size(), p.Out.Size(), ort.GetVersion(), p.Threads)
-	if err := e.warmUp(p); err != nil {
+	if _, err := e.Try(); err != nil { // so that the first picture of the camera does not pay for memory planning
 		e.picture.close()
 		e.pool.Close()
 		return nil, err
@@ -125,29 +158,8 @@ func newModelEnhancer(ctx context.Context, n *network, p engine.EnhancerParams) 
 	return e, nil
 }
 
-// warmUp runs once, so that the first picture of the camera does not pay for memory planning.
-func (e *modelEnhancer) warmUp(p engine.EnhancerParams) error {
-	pool, err := engine.NewPool(1, p.Ledger, engine.PoolHooks{
-		Init:    func(f *media.Frame) error { return ffmpeg.InitWith(f, p.In) },
-		Destroy: ffmpeg.Destroy,
-	})
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	in, err := pool.Get(e.ctx)
-	if err != nil {
-		return err
-	}
-	if err := ffmpeg.Native(in).ImageFillBlack(); err != nil {
-		in.Release()
-		return fmt.Errorf("warm up: %w", err)
-	}
-	return e.Send(in, func(out *media.Frame) error {
-		out.Release()
-		return nil
-	})
-}
+// Try implements engine.Enhancer.
+func (e *modelEnhancer) Try() (time.Duration, error) { return tryOn(e.ctx, e, e.in) }
 
 // Send implements engine.Stage.
 func (e *modelEnhancer) Send(in *media.Frame, emit func(*media.Frame) error) error {

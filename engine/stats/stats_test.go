@@ -29,7 +29,7 @@ func TestWindowPercentiles(t *testing.T) {
 }
 
 func TestMeterForgets(t *testing.T) {
-	var m meter
+	m := newMeter(rateSeconds)
 	start := time.Unix(1e9, 0)
 	if m.rate(start) != 0 {
 		t.Error("a meter that saw nothing has a rate")

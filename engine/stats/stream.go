@@ -61,10 +61,15 @@ type Stream struct {
 	bytesOut meter
 	enhancer string
 	shares   map[string]int64
+	minute   map[string]*meter // pictures by enhancer
+	shared   time.Time         // when the shares were last told
 	drops    map[[2]string]int64
 	errors   map[string]string
 	last     time.Time
 }
+
+// rateSeconds is what rates are averaged over.
+const rateSeconds = 5
 
 // Stream returns the collector of a new stream.
 func (s *Stats) Stream(name string) *Stream {
@@ -72,7 +77,8 @@ func (s *Stats) Stream(name string) *Stream {
 	s.reconnect.WithLabelValues(name)
 	st := &Stream{
 		stats: s, name: name, work: map[string]*window{}, wait: map[string]*window{},
-		shares: map[string]int64{}, drops: map[[2]string]int64{}, errors: map[string]string{},
+		decoded: newMeter(rateSeconds), made: newMeter(rateSeconds), bytesIn: newMeter(rateSeconds), bytesOut: newMeter(rateSeconds),
+		shares: map[string]int64{}, minute: map[string]*meter{}, drops: map[[2]string]int64{}, errors: map[string]string{},
 	}
 	for _, stage := range []string{engine.StageDecode, engine.StageEnhance, engine.StageEncode} {
 		st.work[stage], st.wait[stage] = &window{}, &window{}
@@ -86,6 +92,7 @@ func (s *Stream) Forget() {
 	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
 		s.stats.stage, s.stats.latency, s.stats.decoded, s.stats.made, s.stats.dropped, s.stats.bytesIn, s.stats.bytesOut,
 		s.stats.waiting, s.stats.online, s.stats.reconnect, s.stats.rungs, s.stats.restarts,
+		s.stats.changes, s.stats.share,
 	} {
 		v.DeletePartialMatch(labels)
 	}
@@ -147,6 +154,29 @@ func (s *Stream) Made(enhancer string, bytes int) {
 	s.bytesOut.add(float64(bytes), now)
 	s.shares[enhancer]++
 	s.enhancer, s.last = enhancer, now
+	s.shareOut(enhancer, now)
+}
+
+// shareOut counts a picture for the shares of the last minute, which are told once a second. The lock is held.
+func (s *Stream) shareOut(enhancer string, now time.Time) {
+	m := s.minute[enhancer]
+	if m == nil {
+		minute := newMeter(60)
+		m = &minute
+		s.minute[enhancer] = m
+	}
+	m.add(1, now)
+	if now.Sub(s.shared) < time.Second {
+		return
+	}
+	s.shared = now
+	var all float64
+	for _, m := range s.minute {
+		all += m.sum(now)
+	}
+	for name, m := range s.minute {
+		s.stats.share.WithLabelValues(s.name, name).Set(m.sum(now) / all)
+	}
 }
 
 // Planned implements engine.Observer.
@@ -167,6 +197,16 @@ func (s *Stream) RungLoaded(rung string, err error) {
 	defer s.mu.Unlock()
 	if delete(s.errors, rung); err != nil {
 		s.errors[rung] = err.Error()
+	}
+}
+
+// RungChanged implements engine.Observer.
+func (s *Stream) RungChanged(from, to, reason string) {
+	s.stats.changes.WithLabelValues(s.name, from, to, reason).Inc()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if delete(s.errors, to); reason == engine.ChangeSlow {
+		s.errors[from] = from + " is too slow for this stream on this machine; it returns by itself when it can hold the frame rate"
 	}
 }
 

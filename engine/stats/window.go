@@ -27,10 +27,10 @@ func (w *window) summary(stage string) Latency {
 	return Latency{Stage: stage, P50: at(0.50), P95: at(0.95), P99: at(0.99)}
 }
 
-// meter measures a rate over the last seconds, in slots of one second.
+// meter measures a rate over the last seconds, in slots of one second: as many as slots has, less the one that fills.
 type meter struct {
 	total  float64
-	slots  [6]float64
+	slots  []float64
 	newest int64 // seconds since base
 	base   time.Time
 }
@@ -40,6 +40,8 @@ func (m *meter) add(v float64, now time.Time) {
 	m.slots[m.newest%int64(len(m.slots))] += v
 	m.total += v
 }
+
+func newMeter(seconds int) meter { return meter{slots: make([]float64, seconds+1)} }
 
 // advance moves on to now, by the monotonic clock.
 func (m *meter) advance(now time.Time) {
@@ -70,4 +72,14 @@ func (m *meter) rate(now time.Time) float64 {
 		sum += m.slots[(m.newest-1-i)%int64(len(m.slots))]
 	}
 	return sum / float64(full)
+}
+
+// sum returns the total of the last seconds, the one that fills included.
+func (m *meter) sum(now time.Time) float64 {
+	m.advance(now)
+	var sum float64
+	for _, v := range m.slots {
+		sum += v
+	}
+	return sum
 }

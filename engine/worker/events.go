@@ -28,6 +28,7 @@ type batch struct {
 	waiting []waiting
 	planned []planned
 	rungs   []rung
+	changes []change
 	records []record
 	texts   int // bytes
 }
@@ -51,6 +52,7 @@ type (
 	}
 	planned struct{ plan, in, out string }
 	rung    struct{ name, err string }
+	change  struct{ from, to, reason string }
 	// record is one line of the log.
 	record struct {
 		at      time.Time
@@ -155,6 +157,11 @@ func (e *events) RungLoaded(name string, err error) {
 	e.add(true, func(b *batch) { b.rungs = bounded(b, b.rungs, r, r.name, r.err) })
 }
 
+// RungChanged implements engine.Observer.
+func (e *events) RungChanged(from, to, reason string) {
+	e.add(true, func(b *batch) { b.changes = bounded(b, b.changes, change{from, to, reason}, from, to, reason) })
+}
+
 // log adds a record; a warning may be the last that is heard of this process.
 func (e *events) log(r record) {
 	texts := []string{r.message}
@@ -230,6 +237,9 @@ func (b *batch) encode(now time.Time) []byte {
 		return appendText(appendText(appendText(o, p.plan), p.in), p.out)
 	})
 	out = appendList(out, b.rungs, func(o []byte, r rung) []byte { return appendText(appendText(o, r.name), r.err) })
+	out = appendList(out, b.changes, func(o []byte, c change) []byte {
+		return appendText(appendText(appendText(o, c.from), c.to), c.reason)
+	})
 	return appendList(out, b.records, func(o []byte, r record) []byte { return appendRecord(o, r, now) })
 }
 
@@ -245,6 +255,7 @@ func decodeBatch(message []byte, now time.Time) (batch, error) {
 	b.waiting = readList(&f, func() waiting { return waiting{f.stage(), f.int()} })
 	b.planned = readList(&f, func() planned { return planned{f.text(), f.text(), f.text()} })
 	b.rungs = readList(&f, func() rung { return rung{f.text(), f.text()} })
+	b.changes = readList(&f, func() change { return change{f.text(), f.text(), f.text()} })
 	b.records = readList(&f, func() record { return f.record(now) })
 	return b, f.end()
 }
@@ -275,5 +286,8 @@ func (b *batch) tell(obs engine.Observer) {
 			continue
 		}
 		obs.RungLoaded(r.name, errors.New(r.err))
+	}
+	for _, c := range b.changes {
+		obs.RungChanged(c.from, c.to, c.reason)
 	}
 }

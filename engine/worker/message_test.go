@@ -117,7 +117,10 @@ func (h *heard) Planned(plan string, in, out string) {
 	h.calls = append(h.calls, planned{plan, in, out})
 }
 func (h *heard) RungLoaded(rung string, err error) { h.calls = append(h.calls, rung, err) }
-func (h *heard) Waiting(stage string, n int)       { h.calls = append(h.calls, waiting{stage, n}) }
+func (h *heard) RungChanged(from, to, reason string) {
+	h.calls = append(h.calls, change{from, to, reason})
+}
+func (h *heard) Waiting(stage string, n int) { h.calls = append(h.calls, waiting{stage, n}) }
 
 // TestEvents: what a session reports is repeated at the other side: counts added up, states by their last value.
 func TestEvents(t *testing.T) {
@@ -145,8 +148,9 @@ func TestEvents(t *testing.T) {
 	e.Planned("plan", "640x360", "1280x720")
 	e.RungLoaded("a", nil)
 	e.RungLoaded("b", errors.New("no memory"))
+	e.RungChanged("a", "lanczos", engine.ChangeSlow)
 	b, err := decodeBatch(e.take(), time.Now())
-	if err != nil || urgent != 3 {
+	if err != nil || urgent != 4 {
 		t.Fatalf("%v, %d urgent", err, urgent)
 	}
 	var h heard
@@ -154,6 +158,7 @@ func TestEvents(t *testing.T) {
 	want := []any{
 		"decoded", "decoded", stageDone{engine.StageDecode, time.Millisecond, 2 * time.Millisecond}, drop{engine.StageEnhance, engine.DropLate, 5},
 		made{"lanczos", 1000}, waiting{engine.StageEncode, 7}, planned{"plan", "640x360", "1280x720"}, "a", nil, "b", errors.New("no memory"),
+		change{"a", "lanczos", engine.ChangeSlow},
 	}
 	if !reflect.DeepEqual(h.calls, want) {
 		t.Errorf("told %v", h.calls)
@@ -174,6 +179,7 @@ func TestEventsStaySmall(t *testing.T) {
 		e.Dropped(engine.StageDecode, long[:i%1000], 1)
 		e.Planned(long, "", "")
 		e.RungLoaded(long, io.EOF)
+		e.RungChanged(long, long, long)
 		e.Decoded()
 		log.Error(long[:500], "key", long[:500], "other", long[:500])
 	}
