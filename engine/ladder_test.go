@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,14 +16,14 @@ import (
 // fakeRung is an enhancer that passes frames through after some time, until it is told to fail.
 type fakeRung struct {
 	name   string
-	broken *bool
+	broken *atomic.Bool
 	closed *int
 	test   *ladderTest
 }
 
 func (r fakeRung) Send(f *media.Frame, emit func(*media.Frame) error) error {
-	time.Sleep(r.test.costs[r.name])
-	if *r.broken {
+	time.Sleep(r.test.cost(r.name))
+	if r.broken.Load() {
 		f.Release()
 		return errors.New("out of memory")
 	}
@@ -30,7 +31,7 @@ func (r fakeRung) Send(f *media.Frame, emit func(*media.Frame) error) error {
 }
 
 func (r fakeRung) Try() (time.Duration, error) {
-	d := r.test.costs[r.name]
+	d := r.test.cost(r.name)
 	if d > r.test.contention {
 		d -= r.test.contention
 	}
@@ -38,7 +39,7 @@ func (r fakeRung) Try() (time.Duration, error) {
 	r.test.mu.Lock()
 	defer r.test.mu.Unlock()
 	r.test.tried[r.name]++
-	if *r.broken {
+	if r.broken.Load() {
 		return 0, errors.New("out of memory")
 	}
 	return d, nil
@@ -50,7 +51,7 @@ func (r fakeRung) Close()                               { *r.closed++ }
 // ladderTest opens rungs after the time in opens; a negative time is an error.
 type ladderTest struct {
 	opens  map[string]time.Duration
-	broken map[string]*bool
+	broken map[string]*atomic.Bool
 	closed int
 	costs  map[string]time.Duration // of a picture
 	// contention is what a picture costs more when it is one of the stream
@@ -64,10 +65,22 @@ type ladderTest struct {
 	tried map[string]int // to measure
 }
 
+func (lt *ladderTest) cost(rung string) time.Duration {
+	lt.mu.Lock()
+	defer lt.mu.Unlock()
+	return lt.costs[rung]
+}
+
+func (lt *ladderTest) setCost(rung string, d time.Duration) {
+	lt.mu.Lock()
+	defer lt.mu.Unlock()
+	lt.costs[rung] = d
+}
+
 func (lt *ladderTest) ladder(t *testing.T, names ...string) *ladder {
-	lt.broken, lt.tries, lt.tried = map[string]*bool{}, map[string]int{}, map[string]int{}
+	lt.broken, lt.tries, lt.tried = map[string]*atomic.Bool{}, map[string]int{}, map[string]int{}
 	for _, n := range names {
-		lt.broken[n] = new(bool)
+		lt.broken[n] = new(atomic.Bool)
 	}
 	open := func(ctx context.Context, name string) (Enhancer, error) {
 		lt.mu.Lock()
@@ -143,7 +156,7 @@ func TestLadderFallsAndComesBack(t *testing.T) {
 		if lt.tries["small"] != 0 {
 			t.Error("a rung that is not needed was opened")
 		}
-		*lt.broken["large"] = true
+		lt.broken["large"].Store(true)
 		if by := made(t, l); by != "" {
 			t.Errorf("the frame of the failure was made by %q", by)
 		}
@@ -157,7 +170,7 @@ func TestLadderFallsAndComesBack(t *testing.T) {
 		if lt.closed != 1 {
 			t.Errorf("%d rungs closed; the one that failed must be", lt.closed)
 		}
-		*lt.broken["large"] = false
+		lt.broken["large"].Store(false)
 		time.Sleep(rungRetryMin)
 		if by := made(t, l); by != "large" {
 			t.Errorf("after its rest: by %q", by)

@@ -12,8 +12,8 @@ const pictureTime = 40 * time.Millisecond // 25 frames/s
 
 // turn is how long one rung served.
 type turn struct {
-	by   string
-	for_ time.Duration
+	by     string
+	length time.Duration
 }
 
 // watch sends a live camera's pictures through the ladder for a while; the enhancer takes the newest. It returns who
@@ -34,7 +34,7 @@ func (lt *ladderTest) watch(t *testing.T, l *ladder, interval, length time.Durat
 		if now := time.Since(start); now < length { // until the camera's next picture
 			time.Sleep(interval - now%interval)
 		}
-		turns[len(turns)-1].for_ += time.Since(last)
+		turns[len(turns)-1].length += time.Since(last)
 		last = time.Now()
 	}
 	return turns
@@ -61,8 +61,8 @@ func TestPaceTriesBeforeItServes(t *testing.T) {
 		if got := names(turns); !slices.Equal(got, []string{Lanczos, "small"}) {
 			t.Errorf("served: %v", turns)
 		}
-		if turns[0].for_ > 3*time.Second {
-			t.Errorf("it took %v until the one that is fast enough served", turns[0].for_)
+		if turns[0].length > 3*time.Second {
+			t.Errorf("it took %v until the one that is fast enough served", turns[0].length)
 		}
 		if n := lt.tried["large"]; n < 5 || n > 15 {
 			t.Errorf("the large one was measured %d times in a minute", n)
@@ -83,19 +83,19 @@ func TestPaceGivesWayAndReturns(t *testing.T) {
 		l := lt.ladder(t, "large", "middle", "small", Lanczos)
 		defer l.close()
 		busy := func(since time.Duration) {
-			lt.costs["large"] = pictureTime / 2
+			lt.setCost("large", pictureTime/2)
 			if since > 10*time.Second && since < time.Minute {
-				lt.costs["large"] = 4 * pictureTime
+				lt.setCost("large", 4*pictureTime)
 			}
 		}
 		turns := lt.watch(t, l, pictureTime, 2*time.Minute, busy)
 		if got := names(turns); got[0] == Lanczos && !slices.Equal(got[1:], []string{"large", "small", "large"}) {
 			t.Fatalf("served: %v", turns)
 		}
-		if d := turns[1].for_ - 10*time.Second; d < 0 || d > 3*time.Second {
+		if d := turns[1].length - 10*time.Second; d < 0 || d > 3*time.Second {
 			t.Errorf("it gave way %v after it had become slow", d)
 		}
-		if d := turns[2].for_ - 50*time.Second; d > 15*time.Second {
+		if d := turns[2].length - 50*time.Second; d > 15*time.Second {
 			t.Errorf("it returned %v after it had become fast", d)
 		}
 	})
@@ -114,11 +114,11 @@ func TestPaceRestsLonger(t *testing.T) {
 		turns := lt.watch(t, l, pictureTime, time.Hour, nil)
 		var rests []time.Duration
 		for i, turn := range turns[1:] {
-			if turn.for_ < rungHold && i < len(turns)-2 {
-				t.Errorf("turn %d of %s took %v", i, turn.by, turn.for_)
+			if turn.length < rungHold && i < len(turns)-2 {
+				t.Errorf("turn %d of %s took %v", i, turn.by, turn.length)
 			}
 			if turn.by == Lanczos {
-				rests = append(rests, turn.for_)
+				rests = append(rests, turn.length)
 			}
 		}
 		if len(rests) < 8 || len(rests) > 20 {
@@ -145,7 +145,7 @@ func TestPaceFollowsTheCamera(t *testing.T) {
 			t.Fatalf("served: %v", turns)
 		}
 		turns = lt.watch(t, l, 4*pictureTime, time.Minute, nil)
-		if got := names(turns); !slices.Equal(got, []string{Lanczos, "large"}) || turns[0].for_ > 3*time.Second {
+		if got := names(turns); !slices.Equal(got, []string{Lanczos, "large"}) || turns[0].length > 3*time.Second {
 			t.Errorf("served: %v", turns)
 		}
 	})
@@ -161,18 +161,20 @@ func TestPaceHolds(t *testing.T) {
 		l := lt.ladder(t, "large", "small", Lanczos)
 		defer l.close()
 		random := rand.New(rand.NewPCG(1, 2))
-		turns := lt.watch(t, l, pictureTime, time.Hour, func(time.Duration) {
-			if random.IntN(50) == 0 {
+		turns := lt.watch(t, l, pictureTime, 20*time.Minute, func(time.Duration) {
+			if random.IntN(50) == 0 { // every two seconds
 				load := time.Duration(random.Int64N(int64(4 * pictureTime)))
-				lt.costs["large"], lt.costs["small"], lt.costs[Lanczos] = load, load/3, load/8
+				lt.setCost("large", load)
+				lt.setCost("small", load/3)
+				lt.setCost(Lanczos, load/8)
 			}
 		})
-		if len(turns) < 20 {
+		if len(turns) < 10 {
 			t.Errorf("only %d turns: nothing was tested", len(turns))
 		}
 		for i, turn := range turns[2 : len(turns)-1] { // the first ones wait for better ones to load
-			if turn.for_ < rungHold {
-				t.Errorf("turn %d of %s took %v", i+2, turn.by, turn.for_)
+			if turn.length < rungHold {
+				t.Errorf("turn %d of %s took %v", i+2, turn.by, turn.length)
 			}
 		}
 	})
@@ -200,7 +202,7 @@ func TestPaceMeasuringFails(t *testing.T) {
 		lt := &ladderTest{opens: map[string]time.Duration{}, costs: map[string]time.Duration{"large": 4 * pictureTime}}
 		l := lt.ladder(t, "large", Lanczos)
 		lt.watch(t, l, pictureTime, 4*time.Second, nil)
-		*lt.broken["large"] = true
+		lt.broken["large"].Store(true)
 		lt.watch(t, l, pictureTime, 20*time.Second, nil)
 		if lt.closed != 1 || l.strictFailure() == nil {
 			t.Errorf("%d closed, failure %v", lt.closed, l.strictFailure())
@@ -250,7 +252,7 @@ func TestFadeFromBrokenRung(t *testing.T) {
 		l := lt.ladder(t, "model", Lanczos)
 		defer l.close()
 		lt.watch(t, l, pictureTime, time.Second+3*pictureTime, nil)
-		*lt.broken[Lanczos] = true
+		lt.broken[Lanczos].Store(true)
 		if by := made(t, l); by != "model" || lt.closed != 1 || len(lt.mixed) == fadePictures {
 			t.Errorf("made by %q, %d closed, %d mixed", by, lt.closed, len(lt.mixed))
 		}

@@ -45,27 +45,28 @@ func (s *Session) sizeReason() string {
 
 // overloadReport says once, with measured figures, when the machine cannot hold the camera's frame rate.
 type overloadReport struct {
-	drops  atomic.Int64
-	frames int64
-	camera int64 // pictures decoded when the window began
-	work   time.Duration
-	since  time.Time
-	said   bool
+	drops   atomic.Int64
+	another atomic.Bool
+	frames  int64
+	camera  int64 // pictures decoded when the window began
+	work    time.Duration
+	since   time.Time
+	said    bool
 }
 
 func (o *overloadReport) dropped() { o.drops.Add(1) }
 
-// restart begins a new window: another enhancer serves.
-func (o *overloadReport) restart() {
-	o.drops.Store(0)
-	o.since = time.Time{}
-	o.frames, o.work, o.camera = 0, 0, 0
-}
+// restart begins a new window: another enhancer serves. It may be called from any goroutine.
+func (o *overloadReport) restart() { o.another.Store(true) }
 
 // worked counts an enhanced frame; every five seconds it judges the window.
 func (o *overloadReport) worked(s *Session, d time.Duration) {
 	const window, tolerable = 5 * time.Second, 0.05
 	now := time.Now()
+	if o.another.Swap(false) {
+		o.drops.Store(0)
+		o.since, o.frames, o.work, o.camera = time.Time{}, 0, 0, 0
+	}
 	if o.since.IsZero() {
 		o.since = now
 	}

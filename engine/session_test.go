@@ -28,9 +28,11 @@ type script struct {
 	stalls    map[int]time.Duration // it takes so long for these
 	holds     bool                  // it holds one picture back until the next
 
-	quality    []string              // nil: Lanczos
-	loading    time.Duration         // until a model is open
-	enhancing  time.Duration         // for each picture
+	quality    []string      // nil: Lanczos
+	loading    time.Duration // until a model is open
+	enhancing  time.Duration // for each picture
+	modelTime  time.Duration // for each picture of a model, beyond that
+	strict     bool
 	unenhanced map[string]int        // the picture that a rung fails on
 	unopened   int                   // so many encoders cannot be opened
 	unencoded  []int                 // the encoder fails on these
@@ -175,7 +177,7 @@ type fakeEnhancer struct {
 
 func (e *fakeEnhancer) Send(in *media.Frame, emit func(*media.Frame) error) error {
 	defer in.Release()
-	time.Sleep(e.enhancing)
+	time.Sleep(e.takes())
 	if n, ok := e.unenhanced[e.rung]; ok && n == number(in.PTS) {
 		return errScript
 	}
@@ -188,8 +190,15 @@ func (e *fakeEnhancer) Send(in *media.Frame, emit func(*media.Frame) error) erro
 }
 
 func (e *fakeEnhancer) Try() (time.Duration, error) {
-	time.Sleep(e.enhancing)
-	return e.enhancing, nil
+	time.Sleep(e.takes())
+	return e.takes(), nil
+}
+
+func (e *fakeEnhancer) takes() time.Duration {
+	if e.rung == Lanczos {
+		return e.enhancing
+	}
+	return e.enhancing + e.modelTime
 }
 func (e *fakeEnhancer) Flush(func(*media.Frame) error) error { return nil }
 func (e *fakeEnhancer) Close()                               { e.pool.Close() }
@@ -284,7 +293,7 @@ func play(t *testing.T, sc script, n int) *fakeDevice {
 		d.quality = []string{Lanczos}
 	}
 	s := New(Config{
-		Track: media.Track{Codec: media.H264}, Plan: Plan{Decode: d, Enhance: d, Encode: d}, Quality: d.quality,
+		Track: media.Track{Codec: media.H264}, Plan: Plan{Decode: d, Enhance: d, Encode: d}, Quality: d.quality, Strict: d.strict,
 		GOP: d.encGOP, Observer: scriptOutput{d}, Log: slog.New(slog.DiscardHandler),
 		OnMisuse: func() { t.Error("a frame was released twice") },
 	}, scriptOutput{d})
@@ -519,6 +528,28 @@ func TestSessionOverload(t *testing.T) {
 			t.Errorf("drops %v, came out %v", d.drops, got)
 		}
 	})
+}
+
+// TestSessionStepsDown: with a lighter rung hardly a picture is lost; a strict session stays with its first and loses
+// them, and nothing else ever serves.
+func TestSessionStepsDown(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			const n = 500
+			d := play(t, script{quality: []string{"model", Lanczos}, strict: strict, modelTime: 97 * time.Millisecond}, n)
+			by := map[string]int{}
+			for _, p := range d.packets {
+				by[p.Enhancer]++
+			}
+			lost := d.drops["enhance/overload"] + d.drops["enhance/no_enhancer"]
+			if len(d.packets)+lost != n {
+				t.Errorf("%d packets and %v dropped of %d", len(d.packets), d.drops, n)
+			}
+			if strict && (by["model"] != len(d.packets) || lost < n/2) || !strict && (by[Lanczos] < n-10 || lost > 0) {
+				t.Errorf("strict %v: made by %v, dropped %v", strict, by, d.drops)
+			}
+		})
+	}
 }
 
 // TestSessionAnswersKeyframeRequests: at most one keyframe in half a second, and one for all requests before it,

@@ -255,7 +255,7 @@ func (s *Session) newGeneration(ctx context.Context, in media.Format) error {
 		return err
 	}
 	e.close()
-	info := ModelInfo{Name: s.cfg.Quality[0], Scale: 2}
+	info := ModelInfo{Scale: 2}
 	if s.cfg.Output.Scale == 0 {
 		known, err := s.cfg.Plan.Enhance.Inspect(ctx, s.cfg.Quality[0])
 		switch {

@@ -2,6 +2,8 @@ package enginetest
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -50,7 +52,7 @@ func (r *Recorder) Packet(p media.Packet) error {
 func (r *Recorder) Result() (tracks []media.Track, packets []media.Packet, drops, made map[string]int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.tracks, r.packets, r.drops, r.made
+	return slices.Clone(r.tracks), slices.Clone(r.packets), maps.Clone(r.drops), maps.Clone(r.made)
 }
 
 // StageDone implements engine.Observer.

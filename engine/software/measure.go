@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"rave/engine"
-	"rave/engine/ffmpeg"
 	"rave/engine/media"
 )
 
@@ -24,29 +23,13 @@ func (d *Device) Measure(ctx context.Context, rung string, in media.Format, thre
 		return 0, err
 	}
 	defer e.Close()
-	pool, err := engine.NewPool(1, &ledger, engine.PoolHooks{
-		Init:    func(f *media.Frame) error { return ffmpeg.InitWith(f, in) },
-		Destroy: ffmpeg.Destroy,
-	})
-	if err != nil {
-		return 0, err
-	}
-	defer pool.Close()
 	var times []time.Duration
 	for range 9 {
-		f, err := pool.Get(ctx)
+		took, err := e.Try()
 		if err != nil {
-			return 0, err
-		}
-		if err := ffmpeg.Native(f).ImageFillBlack(); err != nil {
-			f.Release()
 			return 0, fmt.Errorf("measure %s: %w", rung, err)
 		}
-		start := time.Now()
-		if err := e.Send(f, func(out *media.Frame) error { out.Release(); return nil }); err != nil {
-			return 0, err
-		}
-		times = append(times, time.Since(start))
+		times = append(times, took)
 	}
 	slices.Sort(times)
 	return times[len(times)/2], nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -91,8 +92,54 @@ rave_encoded_bytes_total{stream="cam"} 1500
 	if e := s.Snapshot().EnhancerErrors; len(e) != 0 {
 		t.Errorf("an enhancer that loads later still has its error: %v", e)
 	}
+	s.RungChanged("live-x2", "lanczos", engine.ChangeSlow)
+	if snap := s.Snapshot(); !strings.Contains(snap.EnhancerErrors["live-x2"], "too slow") {
+		t.Errorf("why another one serves is not said: %v", snap.EnhancerErrors)
+	}
+	s.RungChanged("lanczos", "live-x2", engine.ChangeFast)
+	if snap := s.Snapshot(); len(snap.EnhancerErrors) != 0 {
+		t.Errorf("it serves again: %v", snap.EnhancerErrors)
+	}
+	err = testutil.GatherAndCompare(reg, strings.NewReader(`
+# HELP rave_enhancer_changes_total Changes from one enhancer to another, by reason (loaded, slow, fast, failed, asked).
+# TYPE rave_enhancer_changes_total counter
+rave_enhancer_changes_total{from="lanczos",reason="fast",stream="cam",to="live-x2"} 1
+rave_enhancer_changes_total{from="live-x2",reason="slow",stream="cam",to="lanczos"} 1
+`), "rave_enhancer_changes_total")
+	if err != nil {
+		t.Error(err)
+	}
 	s.Forget()
 	if n, err := testutil.GatherAndCount(reg); err != nil || n != 0 {
 		t.Errorf("%d series after Forget, %v", n, err)
 	}
+}
+
+// TestShareOfTheLastMinute: shares add up to one and forget what is older than a minute.
+func TestShareOfTheLastMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg := prometheus.NewPedanticRegistry()
+		s := New(reg).Stream("cam")
+		for range 600 { // a minute
+			s.Made("live-x2", 1)
+			time.Sleep(100 * time.Millisecond)
+		}
+		for range 300 {
+			s.Made("lanczos", 1)
+			time.Sleep(100 * time.Millisecond)
+		}
+		share := func(enhancer string) float64 {
+			return testutil.ToFloat64(s.stats.share.WithLabelValues("cam", enhancer))
+		}
+		if a, b := share("live-x2"), share("lanczos"); a < 0.48 || a > 0.54 || a+b != 1 {
+			t.Errorf("after half a minute of each: %v and %v", a, b)
+		}
+		for range 400 {
+			s.Made("lanczos", 1)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if a, b := share("live-x2"), share("lanczos"); a != 0 || b != 1 {
+			t.Errorf("after more than a minute: %v and %v", a, b)
+		}
+	})
 }
