@@ -76,6 +76,8 @@ var bad = []struct{ key, file, want string }{
 		`rave.yaml:1: workers: "maybe" is not a way of running streams; use on or off`},
 	{"cpu.threads", "cpu: {threads: -1}",
 		`rave.yaml:1: cpu.threads: "-1" is not a number of threads; use 0 for all cores, or 1 to 1024`},
+	{"rtsp.max_connections", "rtsp: {max_connections: 1}",
+		`rave.yaml:1: rtsp.max_connections: "1" is not a number of connections; use 2 to 65536`},
 	{"onnxruntime.library", "onnxruntime: {library: [a.so]}",
 		`rave.yaml:1: onnxruntime.library: is a list where a single value belongs`},
 	{"models.*", "models: {mine: mine.pt}",

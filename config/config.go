@@ -43,9 +43,10 @@ const (
 
 // RTSP configures the RTSP server that readers and publishers connect to.
 type RTSP struct {
-	Listen  string // TCP address, host:port
-	UDP     bool   // offer RTP over UDP beside TCP
-	RTPPort Port   // even UDP port for RTP; RTCP is on the next one
+	Listen         string // TCP address, host:port
+	UDP            bool   // offer RTP over UDP beside TCP
+	RTPPort        Port   // even UDP port for RTP; RTCP is on the next one
+	MaxConnections int    // at once; of one host half as many
 }
 
 // HTTP configures the status page, the API, metrics and health.
@@ -92,7 +93,7 @@ func (c *Config) Equal(o *Config) bool {
 func Default() *Config {
 	return &Config{
 		Log:            Log{Level: slog.LevelInfo, Format: LogText},
-		RTSP:           RTSP{Listen: "127.0.0.1:8554", UDP: true, RTPPort: PortAuto},
+		RTSP:           RTSP{Listen: "127.0.0.1:8554", UDP: true, RTPPort: PortAuto, MaxConnections: 512},
 		HTTP:           HTTP{Listen: "127.0.0.1:8080"},
 		Auth:           AuthUsers,
 		Workers:        WorkersOn,
@@ -141,6 +142,7 @@ func (r *RTSP) schema() section {
 		{"listen", value(&r.Listen, parseListen("8554"), plain)},
 		{"udp", boolean(&r.UDP)},
 		{"rtp_port", number(&r.RTPPort, parseRTPPort)},
+		{"max_connections", integer(&r.MaxConnections, parseConnections)},
 	}
 }
 

@@ -32,7 +32,7 @@ func TestEmptyFilesAreTheDefaults(t *testing.T) {
 
 const fullFile = `
 log: {level: debug, format: json}
-rtsp: {listen: ":8554", udp: false, rtp_port: 9000}
+rtsp: {listen: ":8554", udp: false, rtp_port: 9000, max_connections: 40}
 http: {listen: "[::]:8080"}
 users:
   - {name: alice, password: "p@ss #1: marked", permissions: [read, status], streams: [front]}
@@ -68,7 +68,7 @@ func TestFullFile(t *testing.T) {
 	c := parse(t, fullFile)
 	want := Default()
 	want.Log = Log{slog.LevelDebug, LogJSON}
-	want.RTSP = RTSP{":8554", false, 9000}
+	want.RTSP = RTSP{":8554", false, 9000, 40}
 	want.HTTP = HTTP{"[::]:8080"}
 	want.Users = []User{
 		{Name: "alice", Password: "p@ss #1: marked", Permissions: []Permission{PermRead, PermStatus},

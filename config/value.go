@@ -161,6 +161,14 @@ func parseThreads(text string) (int, error) {
 	return n, nil
 }
 
+func parseConnections(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 2 || n > 65536 {
+		return 0, errors.New("is not a number of connections; use 2 to 65536")
+	}
+	return n, nil
+}
+
 func parseText(text string) (string, error) { return text, nil }
 
 // parseDuration reads Go's notation, with the bounds of one key.

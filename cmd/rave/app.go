@@ -134,6 +134,7 @@ func (a *app) listenRTSP() (*rtsp.Server, error) {
 	}
 	srv, err := rtsp.New(rtsp.Config{
 		Listen: a.cfg.RTSP.Listen, UDPPort: port, Users: a.rtspUsers(), Log: a.log, OnDrop: a.dropped,
+		MaxConnections: a.cfg.RTSP.MaxConnections,
 	})
 	switch {
 	case errors.Is(err, rtsp.ErrUDPPort):

@@ -13,6 +13,7 @@ type collector struct {
 	egress  *prometheus.Desc
 	fps     *prometheus.Desc
 	bitrate *prometheus.Desc
+	refused *prometheus.Desc
 }
 
 func newCollector(a *app) *collector {
@@ -25,6 +26,7 @@ func newCollector(a *app) *collector {
 		egress:  desc("rave_egress_bytes_total", "RTP payload handed to readers.", "stream", "path"),
 		fps:     desc("rave_fps", "Pictures per second over the last seconds.", "stream", "direction"),
 		bitrate: desc("rave_bitrate", "Video bits per second over the last seconds.", "stream", "direction"),
+		refused: desc("rave_refused_total", "Connections and credentials refused by a server.", "server", "reason"),
 	}
 }
 
@@ -46,5 +48,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(c.fps, snap.FPSOut, "out")
 		gauge(c.bitrate, snap.BitrateIn, "in")
 		gauge(c.bitrate, snap.BitrateOut, "out")
+	}
+	for server, counts := range map[string]map[string]uint64{"rtsp": c.app.rtsp.Refused(), "http": c.app.web.Refused()} {
+		for reason, n := range counts {
+			ch <- prometheus.MustNewConstMetric(c.refused, prometheus.CounterValue, float64(n), server, reason)
+		}
 	}
 }

@@ -1,13 +1,13 @@
 package web
 
 import (
-	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
+	"errors"
+	"net"
 	"net/http"
-	"sync"
+	"net/netip"
 	"time"
+
+	"rave/egress/limit"
 )
 
 // PermissionStatus is what a visitor needs.
@@ -19,86 +19,72 @@ type Auth interface {
 	Check(user, password, permission string) bool
 }
 
-// gate asks an Auth as seldom as it can: a page that refreshes itself must not cost a bcrypt each time. It remembers
-// who was let in for a while, and asks about one visitor at a time, so that guessing takes no more than one core.
+// guessDelay is how long a wrong guess takes at least.
+const guessDelay = 250 * time.Millisecond
+
+// gate asks an Auth as seldom as it can: a page that refreshes itself must not cost a bcrypt each time (see limit.Guard).
 type gate struct {
-	auth  Auth // nil: open
-	delay time.Duration
-	turn  chan struct{}
-	key   [32]byte // of this process: the memory holds no passwords and no plain hashes of them
-
-	mu    sync.Mutex
-	known map[[32]byte]time.Time // until when
+	auth     Auth // nil: open
+	guard    *limit.Guard
+	refusals *limit.Refusals
+	delay    time.Duration
 }
 
-// How long a visitor is remembered, how many are, and how long a wrong guess takes at least.
-const (
-	remember   = 5 * time.Minute
-	mostKnown  = 256
-	guessDelay = 250 * time.Millisecond
-)
-
-func newGate(auth Auth) *gate {
-	g := &gate{auth: auth, delay: guessDelay, turn: make(chan struct{}, 1), known: map[[32]byte]time.Time{}}
-	_, _ = rand.Read(g.key[:]) // never fails
-	return g
+func newGate(auth Auth, refusals *limit.Refusals) *gate {
+	return &gate{auth: auth, guard: limit.NewGuard(), refusals: refusals, delay: guessDelay}
 }
 
-// allows reports whether the request's user may see the status.
-func (g *gate) allows(r *http.Request) bool {
+// allows reports whether the request's user may see the status. An error says why nobody has looked.
+func (g *gate) allows(r *http.Request) (bool, error) {
 	if g.auth == nil {
-		return true
+		return true, nil
 	}
 	user, password, ok := r.BasicAuth()
 	if !ok {
-		return false
+		return false, nil
 	}
-	id := g.id(user, password)
-	if g.knows(id) {
-		return true
-	}
-	return g.ask(r.Context(), id, user, password)
-}
-
-func (g *gate) ask(ctx context.Context, id [32]byte, user, password string) bool {
-	select {
-	case g.turn <- struct{}{}:
-	case <-ctx.Done():
-		return false
-	}
-	ok := g.knows(id) || g.auth.Check(user, password, PermissionStatus)
-	<-g.turn
+	host := limit.Host(remote(r))
+	ok, err := g.guard.Check(limit.Credentials{Host: host, User: user, Password: password}, r.Context().Done(), func() bool {
+		return g.auth.Check(user, password, PermissionStatus)
+	})
 	if ok {
-		g.remember(id)
-		return true
+		return true, nil
 	}
+	reason := limit.WrongPassword
+	switch {
+	case errors.Is(err, limit.ErrBusy):
+		reason = limit.Busy
+	case errors.Is(err, limit.ErrGuessing):
+		reason = limit.Guessing
+	}
+	g.refusals.Add(reason, "credentials refused", "path", r.URL.Path, "from", r.RemoteAddr)
 	select {
 	case <-time.After(g.delay):
-	case <-ctx.Done():
+	case <-r.Context().Done():
 	}
-	return false
+	return false, err
 }
 
-func (g *gate) id(user, password string) [32]byte {
-	mac := hmac.New(sha256.New, g.key[:])
-	for _, s := range []string{user, password} {
-		sum := sha256.Sum256([]byte(s))
-		_, _ = mac.Write(sum[:])
+// remote is where a request comes from; nil if it is no address.
+func remote(r *http.Request) net.Addr {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return nil
 	}
-	return [32]byte(mac.Sum(nil))
+	return net.TCPAddrFromAddrPort(from)
 }
 
-func (g *gate) knows(id [32]byte) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return time.Now().Before(g.known[id])
-}
-
-func (g *gate) remember(id [32]byte) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.known) >= mostKnown {
-		clear(g.known)
+// refuse answers who may not see the status. err is that of allows.
+func refuse(w http.ResponseWriter, err error) {
+	switch {
+	case err == nil:
+		w.Header().Set("WWW-Authenticate", `Basic realm="RAVE", charset="UTF-8"`)
+		http.Error(w, "Log in as a user with the permission status.", http.StatusUnauthorized)
+	case errors.Is(err, limit.ErrGuessing):
+		w.Header().Set("Retry-After", "60")
+		http.Error(w, err.Error(), http.StatusTooManyRequests)
+	default:
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	}
-	g.known[id] = time.Now().Add(remember)
 }

@@ -37,9 +37,8 @@ func (s *Server) metrics() http.Handler {
 // private asks for a user who may see the status.
 func (s *Server) private(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.gate.Load().allows(r) {
-			w.Header().Set("WWW-Authenticate", `Basic realm="RAVE", charset="UTF-8"`)
-			http.Error(w, "Log in as a user with the permission status.", http.StatusUnauthorized)
+		if ok, err := s.gate.Load().allows(r); !ok {
+			refuse(w, err)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -80,7 +79,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ready := s.status().Ready()
-	if !s.gate.Load().allows(r) {
+	if ok, _ := s.gate.Load().allows(r); !ok {
 		ready.Streams = nil
 	}
 	code := http.StatusOK

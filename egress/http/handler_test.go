@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -17,6 +18,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"rave/egress/limit"
 )
 
 // sample returns the status that testdata/sample shows.
@@ -302,14 +305,12 @@ func TestAuth(t *testing.T) {
 	if n := u.asked.Load(); n != asked {
 		t.Errorf("a visitor who was let in is checked again %d times", n-asked)
 	}
-	s.gate.Load().turn <- struct{}{} // somebody else is being checked
-	if w := get(s, "GET", "/", "viewer:a:b"); w.Code != http.StatusOK {
-		t.Errorf("a visitor who was let in: %d", w.Code)
-	}
-	<-s.gate.Load().turn
-	get(s, "GET", "/", "viewer:wrong")
+	get(s, "GET", "/", "viewer:wronger")
 	if u.asked.Load() != asked+1 {
 		t.Error("a wrong password is not checked")
+	}
+	if n := s.Refused()[limit.WrongPassword]; n == 0 {
+		t.Error("refused credentials are not counted")
 	}
 }
 
@@ -340,22 +341,71 @@ func TestUsersChange(t *testing.T) {
 	}
 }
 
-func TestGateForgets(t *testing.T) {
-	u := &users{list: map[string][]string{"a:b": {"status"}}}
-	g := newGate(u)
-	id := g.id("a", "b")
-	for i := range 3 * mostKnown {
-		g.remember([32]byte{byte(i), byte(i >> 8)})
+// slowUsers hangs in each check until it is let go.
+type slowUsers struct {
+	users
+	entered, leave chan struct{}
+}
+
+func (u *slowUsers) Check(user, password, permission string) bool {
+	u.entered <- struct{}{}
+	<-u.leave
+	return u.users.Check(user, password, permission)
+}
+
+// Hundreds of wrong guesses of one host: few are compared, one at a time; who has logged in notices nothing, others get
+// in after the comparison that runs, and the log has a line and not the passwords.
+func TestGuessesAreLimited(t *testing.T) {
+	var log bytes.Buffer
+	u := &slowUsers{users: users{list: map[string][]string{"viewer:right": {"status"}, "other:right": {"status"}}},
+		entered: make(chan struct{}, 1000), leave: make(chan struct{}, 1000)}
+	s := newServer(t, Config{Auth: u, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	from := func(host, login string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = host + ":4711"
+		name, password, _ := strings.Cut(login, ":")
+		r.SetBasicAuth(name, password)
+		w := httptest.NewRecorder()
+		s.http.Handler.ServeHTTP(w, r)
+		return w
 	}
-	if len(g.known) > mostKnown {
-		t.Errorf("%d visitors are remembered", len(g.known))
+	u.leave <- struct{}{}
+	if w := from("10.0.0.1", "viewer:right"); w.Code != http.StatusOK {
+		t.Fatalf("%d", w.Code)
 	}
-	g.known[id] = time.Now().Add(-time.Second)
-	if g.knows(id) {
-		t.Error("a visitor is remembered for ever")
+	<-u.entered
+	const guesses = 200
+	codes := make(chan *httptest.ResponseRecorder, guesses)
+	for i := range guesses {
+		go func() { codes <- from("10.0.0.2", fmt.Sprintf("viewer:guess-%d", i)) }()
 	}
-	if g.id("a", "b") != id || g.id("ab", "") == g.id("a", "b") || newGate(u).id("a", "b") == id {
-		t.Error("identities are wrong")
+	<-u.entered // the first guess is being compared
+	if w := from("10.0.0.1", "viewer:right"); w.Code != http.StatusOK {
+		t.Errorf("who has logged in waits for guesses: %d", w.Code)
+	}
+	for range guesses {
+		u.leave <- struct{}{}
+	}
+	if w := from("10.0.0.3", "other:right"); w.Code != http.StatusOK {
+		t.Errorf("another host: %d", w.Code)
+	}
+	got := map[int]int{}
+	for range guesses {
+		w := <-codes
+		got[w.Code]++
+		if w.Code == http.StatusTooManyRequests && w.Header().Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	}
+	if got[http.StatusUnauthorized] != 10 || got[http.StatusTooManyRequests] != guesses-10 || u.asked.Load() != 12 {
+		t.Errorf("answers %v, %d comparisons", got, u.asked.Load())
+	}
+	if n := s.Refused(); n[limit.WrongPassword] != 10 || n[limit.Guessing] != guesses-10 {
+		t.Errorf("counted: %v", n)
+	}
+	_ = s.Close()
+	if text := log.String(); strings.Contains(text, "guess-") || strings.Count(text, "credentials refused") != 2 {
+		t.Errorf("the log: %s", text)
 	}
 }
 

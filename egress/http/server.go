@@ -27,11 +27,12 @@ type Config struct {
 }
 
 // Bounds on what visitors can take: connections, bytes and time. A visitor that sends its first request slowly or not
-// at all is cut off after headerTimeout. One host can take an eighth of the connections, and none of those that are
-// kept for this machine's own health checks and proxies (see package limit).
+// at all is cut off after headerTimeout. One host can take a quarter of the connections, and none of those that are
+// kept for this machine's own health checks and proxies (see package limit). An open page keeps one connection most of
+// the time and takes up to four when it loads.
 const (
 	maxConnections = 256
-	maxOfHost      = 32 // a few browsers behind one address
+	maxOfHost      = 64 // some dozens of browsers behind one address
 	maxHeader      = 16 << 10
 	headerTimeout  = 5 * time.Second
 	readTimeout    = 10 * time.Second
@@ -44,6 +45,7 @@ const (
 type Server struct {
 	cfg      Config
 	gate     atomic.Pointer[gate]
+	refusals *limit.Refusals
 	page     *template.Template
 	listener net.Listener
 	http     *http.Server
@@ -66,9 +68,11 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("http server: %w (is the port taken? set http.listen)", err)
 	}
-	s := &Server{cfg: cfg, page: page}
+	s := &Server{cfg: cfg, refusals: limit.NewRefusals(cfg.Log), page: page}
 	s.SetAuth(cfg.Auth)
-	s.listener = limit.New(l, limit.Config{Total: maxConnections, Host: maxOfHost, Log: cfg.Log})
+	s.listener = limit.New(l, limit.Config{Total: maxConnections, Host: maxOfHost, Refusals: s.refusals, Log: cfg.Log, Answer: func(reason string) string {
+		return "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n" + reason + "\n"
+	}})
 	s.http = &http.Server{
 		Handler:           s.handler(),
 		ReadHeaderTimeout: headerTimeout,
@@ -83,10 +87,13 @@ func New(cfg Config) (*Server, error) {
 }
 
 // SetAuth takes the place of Config.Auth. Nobody is remembered: each visitor is asked about anew.
-func (s *Server) SetAuth(auth Auth) { s.gate.Store(newGate(auth)) }
+func (s *Server) SetAuth(auth Auth) { s.gate.Store(newGate(auth, s.refusals)) }
 
 // Addr is the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Refused counts the connections and credentials that were refused, by reason (see package limit).
+func (s *Server) Refused() map[string]uint64 { return s.refusals.Counts() }
 
 // Run serves until ctx is done or Close is called, and returns nil then. It may be called once.
 func (s *Server) Run(ctx context.Context) error {
@@ -111,6 +118,7 @@ func (s *Server) shutdown() error {
 		err = s.http.Close()
 	}
 	_ = s.listener.Close() // which Run may never have served
+	s.refusals.Close()
 	if err != nil {
 		return fmt.Errorf("close http server: %w", err)
 	}

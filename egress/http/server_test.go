@@ -2,6 +2,7 @@ package web
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -205,8 +206,11 @@ func healthy(t *testing.T, s *Server, n byte) bool {
 	defer c.Close()
 	fmt.Fprintf(c, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
-	got, _ := c.Read(make([]byte, 1))
-	return got == 1
+	answer, err := io.ReadAll(c)
+	if !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 ")) && !bytes.Contains(answer, []byte("too many")) {
+		t.Errorf("neither served nor refused clearly: %q, %v", answer, err)
+	}
+	return bytes.HasPrefix(answer, []byte("HTTP/1.1 200 "))
 }
 
 // Connections that say nothing keep neither other hosts nor this machine from the health check, and not for long.

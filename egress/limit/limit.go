@@ -1,12 +1,14 @@
-// Package limit bounds how many connections a TCP server has at once.
+// Package limit bounds what strangers can take of a server: connections (Listener) and guesses at passwords (Guard);
+// and it counts what was refused (Refusals).
 //
-// A connection beyond a bound is accepted and closed at once: its client sees that it was refused, and the listener's
-// queue never fills with connections that nobody serves. Who closes: the server closes the connections that it was
-// given, and the Listener.
+// A connection beyond a bound is accepted, told so and closed at once: its client sees that it was refused, and the
+// listener's queue never fills with connections that nobody serves. Who closes: the server closes the connections that
+// it was given, and the Listener.
 package limit
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -15,12 +17,14 @@ import (
 	"time"
 )
 
-// Config bounds a Listener. Connections from loopback addresses are counted apart, up to Total of their own, and not
-// by host: they are the machine's own health checks and proxies, which neither strangers nor each other may shut out.
+// Config bounds a Listener. Connections from loopback addresses are counted apart: each such address may have Total, all
+// of them twice as many. They are the machine's own health checks and proxies, which strangers must not shut out.
 type Config struct {
-	Total int          // connections at once
-	Host  int          // of one host
-	Log   *slog.Logger // told of refused connections, at most once a second; nil: nothing is logged
+	Total    int                        // connections at once
+	Host     int                        // of one host
+	Refusals *Refusals                  // told of refused connections; may be nil
+	Answer   func(reason string) string // what a refused client is told, short; nil: nothing
+	Log      *slog.Logger               // told when the system has no file descriptors left; may be nil
 }
 
 // Listener is a net.Listener with bounds. It outlasts moments in which the system has no file descriptors left.
@@ -30,11 +34,9 @@ type Listener struct {
 	closed chan struct{}
 	once   sync.Once
 
-	mu      sync.Mutex
-	hosts   map[netip.Prefix]int // connections by host; those of loopback are under the zero Prefix
-	remote  int                  // connections that are not of loopback
-	refused int                  // since said
-	said    time.Time
+	mu    sync.Mutex
+	hosts map[netip.Prefix]int // connections by host
+	all   map[bool]int         // connections in all; true: from loopback
 }
 
 // New bounds l, which is closed with the Listener.
@@ -42,7 +44,7 @@ func New(l net.Listener, cfg Config) *Listener {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Listener{Listener: l, cfg: cfg, closed: make(chan struct{}), hosts: map[netip.Prefix]int{}}
+	return &Listener{Listener: l, cfg: cfg, closed: make(chan struct{}), hosts: map[netip.Prefix]int{}, all: map[bool]int{}}
 }
 
 // Accept returns the next connection within the bounds.
@@ -58,10 +60,11 @@ func (l *Listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		host := Host(c.RemoteAddr())
-		if l.take(host) {
+		reason := l.take(host)
+		if reason == "" {
 			return &conn{Conn: c, release: sync.OnceFunc(func() { l.release(host) })}, nil
 		}
-		_ = c.Close()
+		l.refuse(c, reason)
 	}
 }
 
@@ -91,46 +94,44 @@ func (l *Listener) Close() error {
 	return l.Listener.Close()
 }
 
-func (l *Listener) take(host netip.Prefix) bool {
+// take counts a connection, or says why there may be no more.
+func (l *Listener) take(host netip.Prefix) (reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n, most, reason := l.hosts[host], l.cfg.Host, "too many connections of one host"
-	if !host.IsValid() {
-		most, reason = l.cfg.Total, "too many connections of this machine"
-	} else if l.remote >= l.cfg.Total {
-		most, reason = 0, "too many connections"
+	local := isLocal(host)
+	ofHost, inAll := l.cfg.Host, l.cfg.Total
+	if local {
+		ofHost, inAll = l.cfg.Total, 2*l.cfg.Total
 	}
-	if n >= most {
-		l.refuse(host, reason)
-		return false
+	switch {
+	case l.hosts[host] >= ofHost:
+		return ManyOfHost
+	case l.all[local] >= inAll:
+		return ManyInAll
 	}
 	l.hosts[host]++
-	if host.IsValid() {
-		l.remote++
-	}
-	return true
+	l.all[local]++
+	return ""
 }
 
-// refuse needs mu.
-func (l *Listener) refuse(host netip.Prefix, reason string) {
-	l.refused++
-	if time.Since(l.said) < time.Second {
-		return
+// refuse tells the client, which takes no time: the few bytes fit into the new socket's buffer.
+func (l *Listener) refuse(c net.Conn, reason string) {
+	message := "connections refused: too many at once"
+	if reason == ManyOfHost {
+		message = "connections refused: too many of one host at once"
 	}
-	from := "loopback"
-	if host.IsValid() {
-		from = host.String()
+	l.cfg.Refusals.Add(reason, message, "address", l.Addr().String(), "from", c.RemoteAddr().String())
+	if l.cfg.Answer != nil {
+		_ = c.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+		_, _ = io.WriteString(c, l.cfg.Answer(message)) // a courtesy
 	}
-	l.cfg.Log.Warn("connections refused: "+reason, "address", l.Addr().String(), "from", from, "count", l.refused)
-	l.refused, l.said = 0, time.Now()
+	_ = c.Close()
 }
 
 func (l *Listener) release(host netip.Prefix) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if host.IsValid() {
-		l.remote--
-	}
+	l.all[isLocal(host)]--
 	if l.hosts[host]--; l.hosts[host] == 0 {
 		delete(l.hosts, host)
 	}
@@ -147,20 +148,23 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// Host returns what counts as one host: an IPv4 address, or the 64 bits of an IPv6 address that a provider gives to one
-// customer at least (RFC 6177 section 2). It is the zero Prefix for loopback and for what is no IP address.
+// Host returns what counts as one host: an IPv4 address, a loopback address, or the 64 bits of an IPv6 address that a
+// provider gives to one customer at least (RFC 6177 section 2). It is the zero Prefix for what is no IP address.
 func Host(a net.Addr) netip.Prefix {
 	tcp, ok := a.(*net.TCPAddr)
 	if !ok {
 		return netip.Prefix{}
 	}
 	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
-	bits := 32
-	if ip.Is6() {
-		bits = 64
-	}
-	if !ip.IsValid() || ip.IsLoopback() {
+	if !ip.IsValid() {
 		return netip.Prefix{}
+	}
+	bits := ip.BitLen()
+	if ip.Is6() && !ip.IsLoopback() {
+		bits = 64
 	}
 	return netip.PrefixFrom(ip, bits).Masked()
 }
+
+// isLocal reports whether a host is this machine.
+func isLocal(host netip.Prefix) bool { return !host.IsValid() || host.Addr().IsLoopback() }

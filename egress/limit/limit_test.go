@@ -3,6 +3,7 @@ package limit
 import (
 	"bytes"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -63,7 +64,9 @@ func refused(c net.Conn) bool {
 func TestBounds(t *testing.T) {
 	n := newNetwork()
 	var log bytes.Buffer
-	l := New(n, Config{Total: 4, Host: 2, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	refusals := NewRefusals(slog.New(slog.NewTextHandler(&log, nil)))
+	defer refusals.Close()
+	l := New(n, Config{Total: 4, Host: 2, Refusals: refusals, Answer: func(reason string) string { return "no: " + reason }})
 	accepted := make(chan net.Conn, 64)
 	ended := make(chan struct{})
 	go func() {
@@ -84,7 +87,9 @@ func TestBounds(t *testing.T) {
 		{"10.0.0.1", false}, {"10.0.0.1", false}, {"10.0.0.1", true}, {"::ffff:10.0.0.1", true},
 		{"2001:db8::1", false}, {"2001:db8::2", false}, {"2001:db8::2:3", true}, // one network of 64 bits
 		{"10.0.0.2", true}, // all
-		{"127.0.0.1", false}, {"127.0.0.2", false}, {"::1", false}, {"127.0.0.1", false}, {"127.0.0.1", true},
+		// This machine's are not counted with those: each address has as many as all strangers, together twice that.
+		{"127.0.0.1", false}, {"127.0.0.1", false}, {"127.0.0.1", false}, {"127.0.0.1", false}, {"127.0.0.1", true},
+		{"127.0.0.2", false}, {"::1", false}, {"127.0.0.2", false}, {"127.0.0.3", false}, {"127.0.0.3", true},
 	} {
 		c := n.dial(s.from)
 		if got := refused(c); got != s.refused {
@@ -99,10 +104,17 @@ func TestBounds(t *testing.T) {
 	if refused(n.dial("10.0.0.2")) || !refused(n.dial("10.0.0.3")) {
 		t.Error("one that left makes room for one")
 	}
+	told, err := io.ReadAll(n.dial("2001:db8::9"))
+	if err != nil || string(told) != "no: connections refused: too many of one host at once" {
+		t.Errorf("a refused client is told %q, %v", told, err)
+	}
 	_ = l.Close()
 	<-ended
-	if s := log.String(); strings.Count(s, "\n") != 1 || !strings.Contains(s, "too many connections of one host") || !strings.Contains(s, "10.0.0.1/32") {
-		t.Errorf("log: %s", s)
+	if s := log.String(); strings.Count(s, "\n") != 2 || !strings.Contains(s, "too many of one host") || !strings.Contains(s, "10.0.0.1:4711") {
+		t.Errorf("one line for each reason: %s", s)
+	}
+	if c := refusals.Counts(); c[ManyOfHost] != 5 || c[ManyInAll] != 3 {
+		t.Errorf("counted: %v", c)
 	}
 }
 

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/bluenviron/gortsplib/v4"
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
+	"github.com/bluenviron/gortsplib/v4/pkg/headers"
+	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
 	"golang.org/x/crypto/bcrypt"
 
 	"rave/egress/limit"
@@ -50,12 +53,12 @@ var (
 type authenticator struct {
 	users   []User
 	digest  bool // all passwords are in clear
-	gate    *gate
+	guard   *limit.Guard
 	closing <-chan struct{} // the server ends: nobody waits any more
 }
 
-func newAuthenticator(users []User, gate *gate, closing <-chan struct{}) (*authenticator, error) {
-	a := &authenticator{users: users, digest: true, gate: gate, closing: closing}
+func newAuthenticator(users []User, guard *limit.Guard, closing <-chan struct{}) (*authenticator, error) {
+	a := &authenticator{users: users, digest: true, guard: guard, closing: closing}
 	for i, u := range users {
 		switch {
 		case u.Name == "":
@@ -78,8 +81,8 @@ func newAuthenticator(users []User, gate *gate, closing <-chan struct{}) (*authe
 	return a, nil
 }
 
-// authorize returns who may do it (nobody in particular if there are no users), errUnauthorized, errBusy, or errForbidden
-// wrapped with the reason.
+// authorize returns who may do it (nobody in particular if there are no users), errUnauthorized, an error of limit.Guard,
+// or errForbidden wrapped with the reason.
 func (a *authenticator) authorize(c *gortsplib.ServerConn, req *base.Request, name string, what action) (*grant, error) {
 	if len(a.users) == 0 {
 		return &grant{what: what, path: name}, nil
@@ -98,28 +101,56 @@ func (a *authenticator) authorize(c *gortsplib.ServerConn, req *base.Request, na
 
 // identify finds the user whose credentials a request carries; nil if there is none.
 func (a *authenticator) identify(c *gortsplib.ServerConn, req *base.Request) (*User, error) {
-	name, password, basic := basicCredentials(req)
+	name, claimed := claimedName(req)
+	if !claimed {
+		if a.digest { // this draws the nonce that the request for credentials will carry
+			c.VerifyCredentials(req, a.users[0].Name, a.users[0].Password)
+		}
+		return nil, nil
+	}
 	for i := range a.users {
 		u := &a.users[i]
-		// This also draws the nonce that the request for credentials will carry.
-		if a.digest && c.VerifyCredentials(req, u.Name, u.Password) {
-			return u, nil
-		}
-		if !basic || u.Name != name {
+		if u.Name != name {
 			continue
 		}
-		if ok, err := a.matches(c, u, password); ok || err != nil {
-			return u, err
+		ok, err := a.matches(c, req, u)
+		if !ok {
+			u = nil
 		}
+		return u, err
 	}
 	return nil, nil
 }
 
-func (a *authenticator) matches(c *gortsplib.ServerConn, u *User, password string) (bool, error) {
+// matches compares a request's credentials with a user's.
+func (a *authenticator) matches(c *gortsplib.ServerConn, req *base.Request, u *User) (bool, error) {
+	host := limit.Host(c.NetConn().RemoteAddr())
+	_, password, basic := basicCredentials(req)
 	if u.PasswordHash != "" {
-		return a.gate.check(limit.Host(c.NetConn().RemoteAddr()), u, password, a.closing)
+		if !basic {
+			return false, nil
+		}
+		guess := limit.Credentials{Host: host, User: u.Name, Hash: u.PasswordHash, Password: password}
+		return a.guard.Check(guess, a.closing, func() bool {
+			return bcrypt.CompareHashAndPassword([]byte(u.PasswordHash), []byte(password)) == nil
+		})
 	}
-	return subtle.ConstantTimeCompare([]byte(u.Password), []byte(password)) == 1, nil
+	return a.guard.CheckQuick(host, u.Name, func() bool {
+		if basic {
+			return subtle.ConstantTimeCompare([]byte(u.Password), []byte(password)) == 1
+		}
+		return a.digest && c.VerifyCredentials(req, u.Name, u.Password)
+	})
+}
+
+// claimedName is the user that a request claims to come from.
+func claimedName(req *base.Request) (name string, ok bool) {
+	if name, _, ok = basicCredentials(req); ok {
+		return name, true
+	}
+	var h headers.Authorization
+	err := h.Unmarshal(req.Header["Authorization"])
+	return h.Username, err == nil && h.Username != ""
 }
 
 // basicCredentials reads an Authorization header (RFC 7617). gortsplib's own reader takes no colon in a password.
@@ -159,4 +190,43 @@ func (u *User) covers(name string) bool {
 		}
 	}
 	return false
+}
+
+// refusePause is how long wrong credentials wait for their answer, against guessing.
+const refusePause = time.Second
+
+// authorize returns what is granted, or else the answer. gortsplib turns ErrServerAuth into a request for credentials if
+// there were none, as clients expect, and else closes the connection after the answer.
+func (h *handler) authorize(c *gortsplib.ServerConn, req *base.Request, name string, what action) (*grant, *base.Response, error) {
+	name = strings.Trim(name, "/")
+	granted, err := h.s.authenticator().authorize(c, req, name, what)
+	switch {
+	case err == nil:
+		return granted, nil, nil
+	case errors.Is(err, errForbidden):
+		return nil, answer(base.StatusForbidden, err.Error()), nil
+	case errors.Is(err, limit.ErrBusy):
+		h.refused(limit.Busy, c, name, what)
+		return nil, answer(base.StatusServiceUnavailable, err.Error()), nil
+	case errors.Is(err, limit.ErrGuessing):
+		h.refused(limit.Guessing, c, name, what)
+		h.pause()
+		return nil, answer(base.StatusServiceUnavailable, err.Error()), liberrors.ErrServerAuth{}
+	}
+	if len(req.Header["Authorization"]) > 0 {
+		h.refused(limit.WrongPassword, c, name, what)
+		h.pause()
+	}
+	return nil, answer(base.StatusUnauthorized, ""), liberrors.ErrServerAuth{}
+}
+
+func (h *handler) refused(reason string, c *gortsplib.ServerConn, name string, what action) {
+	h.s.refusals.Add(reason, "credentials refused", "path", name, "from", c.NetConn().RemoteAddr().String(), "to", what.String())
+}
+
+func (h *handler) pause() {
+	select {
+	case <-time.After(refusePause):
+	case <-h.s.closing:
+	}
 }

@@ -1,6 +1,7 @@
 package rtsp
 
 import (
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -202,4 +203,8 @@ func TestAnnounce(t *testing.T) {
 		t.Error("a refused publisher left")
 	default:
 	}
+}
+
+func basicAuth(name, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password))
 }

@@ -88,7 +88,7 @@ func (a *authenticator) stands(g *grant) bool {
 // longer do what they do, are closed.
 func (s *Server) SetUsers(users []User) error {
 	s.mu.Lock()
-	a, err := newAuthenticator(users, s.auth.gate, s.closing)
+	a, err := newAuthenticator(users, s.guard, s.closing)
 	if err != nil {
 		s.mu.Unlock()
 		return fmt.Errorf("rtsp server: %w", err)

@@ -1,43 +1,15 @@
 package rtsp
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/bluenviron/gortsplib/v4"
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
-	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
 )
 
 // handler is what gortsplib calls, from one goroutine per connection or session.
 type handler struct{ s *Server }
-
-// OnConnOpen gives a connection its time to play or publish. gortsplib reads requests without a deadline: connections
-// that say nothing, or half a request, would stay for ever.
-func (h *handler) OnConnOpen(ctx *gortsplib.ServerHandlerOnConnOpenCtx) {
-	ctx.Conn.SetUserData(time.AfterFunc(h.s.cfg.IdleTimeout, ctx.Conn.Close))
-}
-
-func (h *handler) OnConnClose(ctx *gortsplib.ServerHandlerOnConnCloseCtx) { idle(ctx.Conn).Stop() }
-
-// busy says that a connection has a session that plays or records. What ends such a session closes the connection, but
-// for TEARDOWN: then its time begins anew.
-func (h *handler) busy(c *gortsplib.ServerConn, ss *gortsplib.ServerSession) {
-	idle(c).Stop()
-	ss.SetUserData(c)
-}
-
-// idle is the timer that ends a connection.
-func idle(c *gortsplib.ServerConn) *time.Timer {
-	t, _ := c.UserData().(*time.Timer) // always, since OnConnOpen comes first
-	return t
-}
-
-// refusePause is how long wrong credentials wait for their answer, against guessing.
-const refusePause = time.Second
 
 func (h *handler) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.Response, *gortsplib.ServerStream, error) {
 	if _, res, err := h.authorize(ctx.Conn, ctx.Request, ctx.Path, toRead); res != nil {
@@ -66,16 +38,20 @@ func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Respons
 }
 
 func (h *handler) OnPlay(ctx *gortsplib.ServerHandlerOnPlayCtx) (*base.Response, error) {
+	if ctx.Session.State() == gortsplib.ServerSessionStatePlay { // again, with whatever path
+		return ok(), nil
+	}
 	p := h.path(ctx.Path)
-	h.s.mu.Lock()
-	h.s.readers[ctx.Session] = p
-	h.s.mu.Unlock()
 	// gortsplib makes the session active after this call. What is written before then waits in its queue, so the reader
 	// can start here: no keyframe that it asks for is missed.
 	if p == nil || !p.attach(ctx.Session) {
 		return answer(base.StatusNotFound, "the format has changed: connect again"), nil
 	}
+	h.s.mu.Lock()
+	h.s.readers[ctx.Session] = p
+	h.s.mu.Unlock()
 	h.busy(ctx.Conn, ctx.Session)
+	h.watchReader(ctx.Session, p)
 	p.log.Info("reader joined", "path", p.name, "from", ctx.Conn.NetConn().RemoteAddr().String(), "transport", ctx.Session.SetuppedTransport().String())
 	return ok(), nil
 }
@@ -84,7 +60,9 @@ func (h *handler) OnPause(ctx *gortsplib.ServerHandlerOnPauseCtx) (*base.Respons
 	if ctx.Session.State() == gortsplib.ServerSessionStateRecord {
 		return answer(base.StatusNotImplemented, "a publisher cannot pause: stop and publish again"), nil
 	}
-	h.leave(ctx.Session)
+	if p := h.leave(ctx.Session); p != nil {
+		h.watch(ctx.Session, p)
+	}
 	return ok(), nil
 }
 
@@ -131,6 +109,7 @@ func (h *handler) OnRecord(ctx *gortsplib.ServerHandlerOnRecordCtx) (*base.Respo
 
 func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) {
 	h.leave(ctx.Session)
+	h.unwatch(ctx.Session)
 	if c, ok := ctx.Session.UserData().(*gortsplib.ServerConn); ok {
 		idle(c).Reset(h.s.cfg.IdleTimeout)
 	}
@@ -144,8 +123,8 @@ func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) 
 	}
 }
 
-// leave ends a session's reader.
-func (h *handler) leave(ss *gortsplib.ServerSession) {
+// leave ends a session's reader and returns its path; nil if it had none.
+func (h *handler) leave(ss *gortsplib.ServerSession) *Path {
 	h.s.mu.Lock()
 	p := h.s.readers[ss]
 	delete(h.s.readers, ss)
@@ -153,6 +132,7 @@ func (h *handler) leave(ss *gortsplib.ServerSession) {
 	if p != nil {
 		p.detach(ss)
 	}
+	return p
 }
 
 // The following keep gortsplib from logging by itself. Lost and malformed packets of a publisher are counted where they
@@ -179,38 +159,6 @@ func (h *handler) find(name string) (*gortsplib.ServerStream, *base.Response) {
 		return nil, answer(base.StatusNotFound, reason)
 	}
 	return stream, ok()
-}
-
-// authorize returns what is granted, or else the answer. gortsplib turns ErrServerAuth into a request for credentials if
-// there were none, as clients expect, and else closes the connection after the answer.
-func (h *handler) authorize(c *gortsplib.ServerConn, req *base.Request, name string, what action) (*grant, *base.Response, error) {
-	name = strings.Trim(name, "/")
-	granted, err := h.s.authenticator().authorize(c, req, name, what)
-	switch {
-	case err == nil:
-		return granted, nil, nil
-	case errors.Is(err, errForbidden):
-		return nil, answer(base.StatusForbidden, err.Error()), nil
-	case errors.Is(err, errBusy):
-		return nil, answer(base.StatusServiceUnavailable, err.Error()), nil
-	}
-	if len(req.Header["Authorization"]) > 0 {
-		h.s.log.Warn("credentials refused", "path", name, "from", c.NetConn().RemoteAddr().String(), "to", what.String())
-		select {
-		case <-time.After(refusePause):
-		case <-h.s.closing:
-		}
-	}
-	return nil, answer(base.StatusUnauthorized, ""), liberrors.ErrServerAuth{}
-}
-
-// OnResponse offers no digest authentication where a password is known by its hash alone. What gortsplib offers is fixed
-// when it starts, and users may change.
-func (h *handler) OnResponse(_ *gortsplib.ServerConn, res *base.Response) {
-	offered, asked := res.Header["WWW-Authenticate"]
-	if asked && !h.s.authenticator().digest {
-		res.Header["WWW-Authenticate"] = slices.DeleteFunc(offered, func(o string) bool { return strings.HasPrefix(o, "Digest ") })
-	}
 }
 
 func ok() *base.Response { return &base.Response{StatusCode: base.StatusOK} }

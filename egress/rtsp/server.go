@@ -28,10 +28,13 @@ type Config struct {
 	QueueBytes   int           // their size; 16 MiB
 	Log          *slog.Logger  // nil: nothing is logged
 	// MaxConnections is how many connections there may be at once, of one host half as many; 512. Those of this machine
-	// are counted apart, up to the same number (see package limit).
+	// are counted apart (see package limit).
 	MaxConnections int
 	// IdleTimeout is how long a connection may stay that neither plays nor publishes; 15 s.
 	IdleTimeout time.Duration
+	// SessionTimeout is how long a reader over UDP, or one that has paused, may give no sign of life; 30 s, at most 60 s.
+	// Clients are told two thirds of it.
+	SessionTimeout time.Duration
 	// OnDrop is told of access units that were not sent: "slow_reader" (once per reader), "before_keyframe",
 	// "too_large", "malformed", "unsupported_track". It may be nil and must not block.
 	OnDrop func(path, reason string, frames int)
@@ -50,12 +53,14 @@ var ErrUDPPort = errors.New("no UDP ports for RTP and RTCP")
 
 // Server is an RTSP server. Its methods may be called from any goroutine.
 type Server struct {
-	cfg     Config
-	log     *slog.Logger
-	limits  limits
-	gs      *gortsplib.Server
-	addr    net.Addr
-	closing chan struct{}
+	cfg      Config
+	log      *slog.Logger
+	limits   limits
+	guard    *limit.Guard
+	refusals *limit.Refusals
+	gs       *gortsplib.Server
+	addr     net.Addr
+	closing  chan struct{}
 
 	mu         sync.Mutex
 	closed     bool
@@ -65,6 +70,7 @@ type Server struct {
 	publishers map[string]Publisher
 	readers    map[*gortsplib.ServerSession]*Path
 	recorders  map[*gortsplib.ServerSession]Publisher
+	watched    map[*gortsplib.ServerSession]*time.Timer
 }
 
 // New listens and serves. The caller closes it.
@@ -74,6 +80,7 @@ func New(cfg Config) (*Server, error) {
 		paths: map[string]*Path{}, publishers: map[string]Publisher{},
 		grants:  map[*gortsplib.ServerSession]*grant{},
 		readers: map[*gortsplib.ServerSession]*Path{}, recorders: map[*gortsplib.ServerSession]Publisher{},
+		watched: map[*gortsplib.ServerSession]*time.Timer{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -93,8 +100,12 @@ func New(cfg Config) (*Server, error) {
 	if s.cfg.IdleTimeout == 0 {
 		s.cfg.IdleTimeout = 15 * time.Second
 	}
+	if s.cfg.SessionTimeout == 0 {
+		s.cfg.SessionTimeout = 30 * time.Second
+	}
+	s.guard, s.refusals = limit.NewGuard(), limit.NewRefusals(s.log)
 	var err error
-	if s.auth, err = newAuthenticator(cfg.Users, newGate(), s.closing); err != nil {
+	if s.auth, err = newAuthenticator(cfg.Users, s.guard, s.closing); err != nil {
 		return nil, fmt.Errorf("rtsp server: %w", err)
 	}
 	if err := s.listen(); err != nil {
@@ -136,7 +147,9 @@ func (s *Server) listen() error {
 
 func (s *Server) bound(ln net.Listener) net.Listener {
 	most := s.cfg.MaxConnections
-	return limit.New(ln, limit.Config{Total: most, Host: (most + 1) / 2, Log: s.log})
+	return limit.New(ln, limit.Config{Total: most, Host: (most + 1) / 2, Refusals: s.refusals, Log: s.log, Answer: func(reason string) string {
+		return "RTSP/1.0 503 " + reason + "\r\nCSeq: 1\r\nConnection: close\r\n\r\n" // that of the first request, most likely
+	}})
 }
 
 // Addr is the address that TCP listens on, such as "127.0.0.1:8554".
@@ -164,6 +177,9 @@ func (s *Server) Stats() map[string]Stats {
 	return stats
 }
 
+// Refused counts the connections and credentials that were refused, by reason (see package limit).
+func (s *Server) Refused() map[string]uint64 { return s.refusals.Counts() }
+
 func (s *Server) allPaths() map[string]*Path {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -189,5 +205,6 @@ func (s *Server) Close() error {
 		}
 	}
 	s.gs.Close()
+	s.refusals.Close()
 	return err
 }

@@ -1,9 +1,7 @@
 package rtsp
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -228,11 +226,20 @@ func TestConnectionsAreLimited(t *testing.T) {
 	pl := newPlayer(gortsplib.TransportTCP)
 	pl.play(t, pathURL(s, "cam1"))
 	held := []net.Conn{dialServer(t, s, ""), dialServer(t, s, "")}
-	if !hungUp(dialServer(t, s, ""), waitLimit) {
-		t.Error("a fourth connection is served")
+	options := func() int {
+		c := dialRaw(t, s, "")
+		defer c.Close()
+		a, err := c.Do("OPTIONS", "")
+		if err != nil {
+			t.Errorf("neither served nor refused: %v", err)
+		}
+		return a.Code
+	}
+	if code := options(); code != 503 {
+		t.Errorf("a fourth connection: %d", code)
 	}
 	_ = held[0].Close()
-	eventually(t, "another takes the place of one that left", func() bool { return !hungUp(dialServer(t, s, ""), 50*time.Millisecond) })
+	eventually(t, "another takes the place of one that left", func() bool { return options() == 200 })
 }
 
 // gortsplib itself reads requests without a deadline.
@@ -254,54 +261,28 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 	if d := time.Since(began); d < limit {
 		t.Errorf("closed after %v", d)
 	}
-	pl := newPlayer(gortsplib.TransportTCP)
-	pl.play(t, pathURL(s, "cam1"))
-	ended := make(chan error, 1)
-	go func() { ended <- pl.c.Wait() }()
-	select {
-	case err := <-ended:
-		t.Fatalf("a reader is disconnected: %v", err)
-	case <-time.After(3 * limit):
+	w := newWitness(t, s, p)
+	if !hungUp(dialServer(t, s, ""), waitLimit) { // one that came later
+		t.Error("still open")
 	}
-	mustWrite(t, p, picture(0, 10, true))
-	receive(t, pl.units, "picture")
+	w.sees(false, 10)
 }
 
 // After TEARDOWN the connection is idle again.
 func TestConnectionIsClosedAfterTeardown(t *testing.T) {
 	s := startServer(t, Config{IdleTimeout: 200 * time.Millisecond})
 	mustOpen(t, s.Path("cam1", PathConfig{}), videoTrack())
-	c := dialServer(t, s, "")
-	in := bufio.NewReader(c)
-	session := ""
-	for i, request := range []string{
-		"SETUP rtsp://x/cam1/trackID=0 RTSP/1.0\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n",
-		"PLAY rtsp://x/cam1/ RTSP/1.0\r\n", "TEARDOWN rtsp://x/cam1/ RTSP/1.0\r\n",
-	} {
-		if i == 2 {
-			time.Sleep(500 * time.Millisecond)
-		}
-		if _, err := fmt.Fprintf(c, "%sCSeq: %d\r\n%s\r\n", request, i+1, session); err != nil {
-			t.Fatal(err)
-		}
-		for {
-			line, err := in.ReadString('\n')
-			if err != nil {
-				t.Fatalf("request %d: %v", i, err)
-			}
-			if strings.HasPrefix(line, "RTSP/") && !strings.Contains(line, "200") {
-				t.Fatalf("request %d: %s", i, line)
-			}
-			if id, ok := strings.CutPrefix(line, "Session: "); ok {
-				id, _, _ = strings.Cut(strings.TrimSpace(id), ";")
-				session = "Session: " + id + "\r\n"
-			}
-			if line == "\r\n" {
-				break
-			}
-		}
+	c := dialRaw(t, s, "")
+	if err := c.PlayTCP("cam1"); err != nil {
+		t.Fatal(err)
 	}
-	if !hungUp(c, waitLimit) {
-		t.Error("still open after TEARDOWN")
+	if !hungUp(dialServer(t, s, ""), waitLimit) {
+		t.Error("an idle connection is still open")
+	}
+	if a, err := c.Do("TEARDOWN", "cam1"); err != nil || a.Code != 200 {
+		t.Fatalf("TEARDOWN: %q, %v", a.Status, err)
+	}
+	if err := c.HungUp(waitLimit); err != nil {
+		t.Errorf("after TEARDOWN: %v", err)
 	}
 }

@@ -1,0 +1,97 @@
+package rtsp
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v4"
+	"github.com/bluenviron/gortsplib/v4/pkg/base"
+	"github.com/bluenviron/gortsplib/v4/pkg/description"
+	"github.com/pion/rtcp"
+)
+
+// OnConnOpen gives a connection its time to play or publish. gortsplib reads requests without a deadline: connections
+// that say nothing, or half a request, would stay for ever.
+func (h *handler) OnConnOpen(ctx *gortsplib.ServerHandlerOnConnOpenCtx) {
+	ctx.Conn.SetUserData(time.AfterFunc(h.s.cfg.IdleTimeout, ctx.Conn.Close))
+}
+
+func (h *handler) OnConnClose(ctx *gortsplib.ServerHandlerOnConnCloseCtx) { idle(ctx.Conn).Stop() }
+
+// busy says that a connection has a session that plays or records. What ends such a session closes the connection, but
+// for TEARDOWN: then its time begins anew.
+func (h *handler) busy(c *gortsplib.ServerConn, ss *gortsplib.ServerSession) {
+	idle(c).Stop()
+	ss.SetUserData(c)
+}
+
+// idle is the timer that ends a connection.
+func idle(c *gortsplib.ServerConn) *time.Timer {
+	t, _ := c.UserData().(*time.Timer) // always, since OnConnOpen comes first
+	return t
+}
+
+// watchReader begins to watch a session that is to play. Over TCP it is the writing that misses a reader; over UDP
+// nothing does but this. It is called before gortsplib reads the session's packets.
+func (h *handler) watchReader(ss *gortsplib.ServerSession, p *Path) {
+	if t := ss.SetuppedTransport(); t == nil || *t != gortsplib.TransportUDP {
+		h.unwatch(ss)
+		return
+	}
+	h.watch(ss, p)
+	ss.OnPacketRTCPAny(func(*description.Media, rtcp.Packet) { h.alive(ss) })
+}
+
+// watch ends a session that gives no sign of life any more: one that plays over UDP, or that has paused. A request is a
+// sign, and so is a report of what was received (RFC 2326 section 12.37).
+func (h *handler) watch(ss *gortsplib.ServerSession, p *Path) {
+	silence := h.s.cfg.SessionTimeout
+	timer := time.AfterFunc(silence, func() {
+		p.log.Info("a reader has given no sign of life and is dropped", "path", p.name, "for", silence)
+		ss.Close()
+	})
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	if old := h.s.watched[ss]; old != nil {
+		old.Stop()
+	}
+	h.s.watched[ss] = timer
+}
+
+func (h *handler) unwatch(ss *gortsplib.ServerSession) {
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	if timer := h.s.watched[ss]; timer != nil {
+		timer.Stop()
+		delete(h.s.watched, ss)
+	}
+}
+
+func (h *handler) alive(ss *gortsplib.ServerSession) {
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	if timer := h.s.watched[ss]; timer != nil {
+		timer.Reset(h.s.cfg.SessionTimeout)
+	}
+}
+
+// OnResponse sees every request to a session, and corrects what gortsplib has fixed. It tells clients how often to give a
+// sign of life: well within the time that they have. And it offers no digest authentication where a password is known by
+// its hash alone, since users may change.
+func (h *handler) OnResponse(c *gortsplib.ServerConn, res *base.Response) {
+	if ss := c.Session(); ss != nil {
+		h.alive(ss)
+	}
+	offered, asked := res.Header["WWW-Authenticate"]
+	if asked && !h.s.authenticator().digest {
+		res.Header["WWW-Authenticate"] = slices.DeleteFunc(offered, func(o string) bool { return strings.HasPrefix(o, "Digest ") })
+	}
+	for i, v := range res.Header["Session"] {
+		if id, _, found := strings.Cut(v, ";timeout="); found {
+			seconds := max(1, int(h.s.cfg.SessionTimeout*2/3/time.Second))
+			res.Header["Session"][i] = id + ";timeout=" + strconv.Itoa(seconds)
+		}
+	}
+}
