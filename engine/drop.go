@@ -152,13 +152,13 @@ func (q *packetQueue) admit(p media.Packet) bool {
 	}
 	if q.waitKey {
 		q.lost = true
-		q.drop(DropKeyframe, 1)
+		q.drop(DropKeyframe, wanted(p))
 		return false
 	}
 	if len(q.items) >= maxWaitingPackets || q.bytes+len(p.Data) > maxWaitingBytes {
 		q.clear(DropOverflow)
 		if q.waitKey = !p.Keyframe; q.waitKey {
-			q.drop(DropKeyframe, 1)
+			q.drop(DropKeyframe, wanted(p))
 			return false
 		}
 	}
@@ -167,8 +167,19 @@ func (q *packetQueue) admit(p media.Packet) bool {
 
 func (q *packetQueue) clear(reason string) {
 	q.lost = q.lost || len(q.items) > 0
-	q.drop(reason, len(q.items))
+	q.drop(reason, wanted(q.items...))
 	q.items, q.bytes = nil, 0
+}
+
+// wanted returns how many pictures are lost with these packets.
+func wanted(packets ...media.Packet) int {
+	n := 0
+	for _, p := range packets {
+		if !p.DecodeOnly {
+			n++
+		}
+	}
+	return n
 }
 
 // WaitKeyframe makes everything up to the next keyframe undecodable: after the decoder was rebuilt.
@@ -177,7 +188,10 @@ func (q *packetQueue) WaitKeyframe() {
 	defer q.mu.Unlock()
 	for i, p := range q.items {
 		if p.Keyframe {
-			q.drop(DropKeyframe, i)
+			q.drop(DropKeyframe, wanted(q.items[:i]...))
+			for _, lost := range q.items[:i] {
+				q.bytes -= len(lost.Data)
+			}
 			q.items = q.items[i:]
 			q.items[0].Lost = true
 			return

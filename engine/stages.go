@@ -68,14 +68,14 @@ func (s *Session) decodeIn(ctx context.Context) func(media.Packet, bool) error {
 		if err == nil {
 			d.failed = 0
 			if behind && d.pictures.Load() == before && media.Disposable(s.cfg.Track.Codec, p.Data) {
-				s.obs.Dropped(StageDecode, DropSkipped, 1)
+				s.obs.Dropped(StageDecode, DropSkipped, wanted(p))
 			}
 			return nil
 		}
 		if err := scope(ctx, err); err != nil {
 			return err
 		}
-		s.obs.Dropped(StageDecode, DropCorrupt, 1)
+		s.obs.Dropped(StageDecode, DropCorrupt, wanted(p))
 		d.damage.undecoded(s.cfg.Track.Codec, p)
 		if d.failed == 0 {
 			s.log.Warn("access unit not decoded", "err", err, "bytes", len(p.Data), "keyframe", p.Keyframe)

@@ -98,6 +98,8 @@ type Packet struct {
 	Marker bool
 	// Discontinuity: the first packet of its track after a (re)connection or a jump of the sender's clock.
 	Discontinuity bool
+	// DecodeOnly: no picture is wanted of it, only others refer to it; losing it is no drop.
+	DecodeOnly bool
 	// Arrival is when the last byte came in on this machine, with the monotonic reading.
 	Arrival time.Time
 	// NTP is the sender's wall clock at capture, from its RTCP sender reports; zero if it sent none.

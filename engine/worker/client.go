@@ -188,6 +188,14 @@ type output struct {
 	failing   bool
 }
 
+// reached returns how far pictures have been passed on.
+func (o *output) reached() time.Duration {
+	if !o.started {
+		return never
+	}
+	return o.last
+}
+
 // renew is called before each worker.
 func (o *output) renew() { o.tracks, o.announced, o.waitKey = nil, false, true }
 

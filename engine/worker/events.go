@@ -24,7 +24,6 @@ type batch struct {
 	stages  []stageDone
 	decoded int
 	drops   []drop
-	made    []made
 	waiting []waiting
 	planned []planned
 	rungs   []rung
@@ -41,10 +40,6 @@ type (
 	drop struct {
 		stage, reason string
 		n             int
-	}
-	made struct {
-		enhancer string
-		bytes    int
 	}
 	waiting struct {
 		stage string
@@ -125,10 +120,8 @@ func (e *events) Dropped(stage, reason string, n int) {
 // Decoded implements engine.Observer.
 func (e *events) Decoded() { e.add(false, func(b *batch) { b.decoded = min(b.decoded+1, maxList) }) }
 
-// Made implements engine.Observer.
-func (e *events) Made(enhancer string, bytes int) {
-	e.add(false, func(b *batch) { b.made = bounded(b, b.made, made{enhancer, bytes}, enhancer) })
-}
+// Made implements engine.Observer. The main process counts the pictures that reach it.
+func (*events) Made(string, int) {}
 
 // Waiting implements engine.Observer.
 func (e *events) Waiting(stage string, n int) {
@@ -176,7 +169,7 @@ func (e *events) log(r record) {
 
 // reset returns an empty batch with the memory of those lists that fill with every picture.
 func (b *batch) reset() batch {
-	return batch{stages: b.stages[:0], made: b.made[:0], waiting: b.waiting[:0]}
+	return batch{stages: b.stages[:0], waiting: b.waiting[:0]}
 }
 
 // Stages by their number on the wire: nothing else is believed.
@@ -231,7 +224,6 @@ func (b *batch) encode(now time.Time) []byte {
 	out = appendList(out, b.drops, func(o []byte, d drop) []byte {
 		return appendInt(appendText(append(o, stageCode(d.stage)), d.reason), d.n)
 	})
-	out = appendList(out, b.made, func(o []byte, m made) []byte { return appendInt(appendText(o, m.enhancer), m.bytes) })
 	out = appendList(out, b.waiting, func(o []byte, w waiting) []byte { return appendInt(append(o, stageCode(w.stage)), w.n) })
 	out = appendList(out, b.planned, func(o []byte, p planned) []byte {
 		return appendText(appendText(appendText(o, p.plan), p.in), p.out)
@@ -251,7 +243,6 @@ func decodeBatch(message []byte, now time.Time) (batch, error) {
 	}
 	b.stages = readList(&f, func() stageDone { return stageDone{f.stage(), f.duration(), f.duration()} })
 	b.drops = readList(&f, func() drop { return drop{f.stage(), f.text(), f.int()} })
-	b.made = readList(&f, func() made { return made{f.text(), f.int()} })
 	b.waiting = readList(&f, func() waiting { return waiting{f.stage(), f.int()} })
 	b.planned = readList(&f, func() planned { return planned{f.text(), f.text(), f.text()} })
 	b.rungs = readList(&f, func() rung { return rung{f.text(), f.text()} })
@@ -270,9 +261,6 @@ func (b *batch) tell(obs engine.Observer) {
 	}
 	for _, d := range b.drops {
 		obs.Dropped(d.stage, d.reason, max(0, d.n))
-	}
-	for _, m := range b.made {
-		obs.Made(m.enhancer, max(0, m.bytes))
 	}
 	for _, w := range b.waiting {
 		obs.Waiting(w.stage, w.n)

@@ -20,8 +20,9 @@ import (
 // the process. Log records go to the main process.
 type Build func(ctx context.Context, spec []byte, log *slog.Logger) (engine.Plan, error)
 
-// How long events wait for a packet to travel with.
-const flushAfter = 50 * time.Millisecond
+// How long events wait for a packet to travel with: longer than a slow camera's picture takes, since each message by
+// itself costs a wake-up.
+const flushAfter = 250 * time.Millisecond
 
 // Main is the worker process: it runs one session for the Client at the other end of the socket fd, and returns when
 // that says goodbye or has gone (nil), or when it cannot go on. The caller ends the process then. Signals that ask a
@@ -182,16 +183,20 @@ func (c *child) receive(ctx context.Context, session *engine.Session) error {
 // Tracks implements media.Output.
 func (c *child) Tracks(tracks []media.Track) error { return c.send(kindTracks, encodeTracks(tracks)) }
 
-// Packet implements media.Output. Events travel with it.
+// Packet implements media.Output. Events travel with it and before it, so that the main process knows the fate of
+// everything before a picture when it has the picture.
 func (c *child) Packet(p media.Packet) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.timer.Stop()
+	if err := c.writeEvents(); err != nil {
+		return err
+	}
 	c.head = appendPacket(c.head[:0], p, time.Now())
 	if err := c.link.write(kindPacket, c.head, p.Data); err != nil {
 		return err
 	}
-	return c.flushLocked()
+	return c.link.flush()
 }
 
 // send writes one message at once, after the events that wait.
@@ -211,17 +216,22 @@ func (c *child) send(k kind, fields []byte) error {
 
 // flushLocked sends what waits.
 func (c *child) flushLocked() error {
+	if err := c.writeEvents(); err != nil {
+		return err
+	}
+	return c.link.flush()
+}
+
+func (c *child) writeEvents() error {
 	if c.pong.Swap(false) {
 		if err := c.link.write(kindPong); err != nil {
 			return err
 		}
 	}
 	if b := c.events.take(); b != nil {
-		if err := c.link.write(kindEvents, b); err != nil {
-			return err
-		}
+		return c.link.write(kindEvents, b)
 	}
-	return c.link.flush()
+	return nil
 }
 
 // notify arms the timer that sends what no packet takes along.
@@ -236,18 +246,18 @@ func (c *child) notify(urgent bool) {
 // onTimer sends events, unless the socket is in use: then it may take its time.
 func (c *child) onTimer() {
 	if !c.mu.TryLock() {
-		c.timer.Reset(flushAfter / 10)
+		c.timer.Reset(flushAfter / 50)
 		return
 	}
 	defer c.mu.Unlock()
 	_ = c.flushLocked() // a main process that has gone is seen by the reader
 }
 
-// resume is the decoder's device of a worker that takes over: pictures that its predecessor has delivered are decoded,
-// since others refer to them, and go no further.
+// resume is the decoder's device of a worker that takes over: pictures that its predecessors have delivered, or said
+// that they dropped, are decoded, since others refer to them, and go no further.
 type resume struct {
 	engine.Device
-	after time.Duration // PTS of the last picture delivered
+	after time.Duration // PTS of the last of them
 	since time.Time     // what arrived later has never been sent before, whatever its time says
 }
 

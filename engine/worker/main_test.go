@@ -47,9 +47,10 @@ func TestMain(m *testing.M) {
 
 // spec tells a worker under test what to do wrong.
 type spec struct {
-	Fault string        // "segfault", "abort", "panic", "exit", "hang", "nonsense", "build"; empty: nothing
+	Fault string        // "segfault", "abort", "kill", "panic", "exit", "hang", "nonsense", "build"; empty: nothing
 	At    time.Duration // PTS of the access unit that does it
 	Once  string        // a file that is made; once it exists nothing happens any more
+	Times int           // not once, but so many times
 }
 
 func build(_ context.Context, data []byte, log *slog.Logger) (engine.Plan, error) {
@@ -69,12 +70,14 @@ func (s spec) due() bool {
 	if s.Once == "" {
 		return true
 	}
-	f, err := os.OpenFile(s.Once, os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return false
+	for i := range max(1, s.Times) {
+		f, err := os.OpenFile(fmt.Sprint(s.Once, i), os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			f.Close()
+			return true
+		}
 	}
-	f.Close()
-	return true
+	return false
 }
 
 // faulty is a device whose decoders fail as C code does.
@@ -102,6 +105,8 @@ func (d faultyDecoder) Send(p media.Packet, emit func(*media.Frame) error) error
 		syscall.Kill(os.Getpid(), syscall.SIGSEGV)
 	case "abort":
 		syscall.Kill(os.Getpid(), syscall.SIGABRT)
+	case "kill":
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	case "panic":
 		panic("provoked")
 	case "exit":

@@ -18,13 +18,15 @@ const (
 	flagArrival
 	flagNTP
 	flagLost
+	flagDecodeOnly
 	flagsKnown = 1<<iota - 1
 )
 
 // appendPacket appends everything of a packet but its data, which follow as they are up to the end of the message.
 func appendPacket(b []byte, p media.Packet, now time.Time) []byte {
 	b = append(b, flag(p.Keyframe, flagKeyframe)|flag(p.Marker, flagMarker)|flag(p.Discontinuity, flagDiscontinuity)|
-		flag(!p.Arrival.IsZero(), flagArrival)|flag(!p.NTP.IsZero(), flagNTP)|flag(p.Lost, flagLost))
+		flag(!p.Arrival.IsZero(), flagArrival)|flag(!p.NTP.IsZero(), flagNTP)|flag(p.Lost, flagLost)|
+		flag(p.DecodeOnly, flagDecodeOnly))
 	b = appendInt(b, p.Track)
 	b = appendInt(b, p.Recovery)
 	b = appendInt(b, p.PTS)
@@ -53,7 +55,7 @@ func decodePacket(message []byte, now time.Time) (media.Packet, error) {
 	}
 	p := media.Packet{
 		Keyframe: flags&flagKeyframe != 0, Marker: flags&flagMarker != 0, Discontinuity: flags&flagDiscontinuity != 0,
-		Lost: flags&flagLost != 0, Track: f.int(), Recovery: f.int(), PTS: f.duration(),
+		Lost: flags&flagLost != 0, DecodeOnly: flags&flagDecodeOnly != 0, Track: f.int(), Recovery: f.int(), PTS: f.duration(),
 	}
 	if flags&flagArrival != 0 {
 		p.Arrival = f.time(now)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"math"
 	"net"
 	"reflect"
 	"strings"
@@ -111,8 +110,8 @@ func (h *heard) StageDone(stage string, waited, worked time.Duration) {
 func (h *heard) Dropped(stage, reason string, n int) {
 	h.calls = append(h.calls, drop{stage, reason, n})
 }
-func (h *heard) Decoded()                        { h.calls = append(h.calls, "decoded") }
-func (h *heard) Made(enhancer string, bytes int) { h.calls = append(h.calls, made{enhancer, bytes}) }
+func (h *heard) Decoded()                    { h.calls = append(h.calls, "decoded") }
+func (h *heard) Made(enhancer string, _ int) { h.calls = append(h.calls, enhancer) }
 func (h *heard) Planned(plan string, in, out string) {
 	h.calls = append(h.calls, planned{plan, in, out})
 }
@@ -139,7 +138,6 @@ func TestEvents(t *testing.T) {
 	e.Dropped(engine.StageEnhance, engine.DropLate, 2)
 	e.Dropped(engine.StageEnhance, engine.DropLate, 3)
 	e.Dropped(engine.StageEnhance, engine.DropLate, 0)
-	e.Made("lanczos", 1000)
 	e.Waiting(engine.StageEncode, 1)
 	e.Waiting(engine.StageEncode, 7)
 	if urgent != 0 {
@@ -157,7 +155,7 @@ func TestEvents(t *testing.T) {
 	b.tell(&h)
 	want := []any{
 		"decoded", "decoded", stageDone{engine.StageDecode, time.Millisecond, 2 * time.Millisecond}, drop{engine.StageEnhance, engine.DropLate, 5},
-		made{"lanczos", 1000}, waiting{engine.StageEncode, 7}, planned{"plan", "640x360", "1280x720"}, "a", nil, "b", errors.New("no memory"),
+		waiting{engine.StageEncode, 7}, planned{"plan", "640x360", "1280x720"}, "a", nil, "b", errors.New("no memory"),
 		change{"a", "lanczos", engine.ChangeSlow},
 	}
 	if !reflect.DeepEqual(h.calls, want) {
@@ -175,7 +173,6 @@ func TestEventsStaySmall(t *testing.T) {
 	long := strings.Repeat("long ", 10_000)
 	for i := range 5000 {
 		e.StageDone(engine.StageDecode, time.Hour, time.Hour)
-		e.Made("lanczos", math.MaxInt)
 		e.Dropped(engine.StageDecode, long[:i%1000], 1)
 		e.Planned(long, "", "")
 		e.RungLoaded(long, io.EOF)

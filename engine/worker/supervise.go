@@ -70,8 +70,9 @@ func (c *Client) startMessage() []byte {
 	if o.goodbye { // the other orders are out of date
 		c.order(func(o *orders) { o.goodbye = true })
 	}
+	after := c.window.resume()
 	return startMessage{
-		version: protocolVersion, level: lowest(c.log), resume: c.out.started, after: c.out.last, prefer: prefer,
+		version: protocolVersion, level: lowest(c.log), resume: after != never, after: after, prefer: prefer,
 		spec: c.cfg.Spec, config: c.cfg.Session,
 	}.encode()
 }
@@ -80,8 +81,36 @@ func (c *Client) startMessage() []byte {
 type mourner struct {
 	quick    int    // quick deaths in a row
 	suspect  uint64 // the group of pictures that the last worker died with
-	accused  bool   // there is a suspect
+	guilt    int    // of the suspect; 0: there is none
 	restarts int
+}
+
+// poisonous is how much guilt makes a group of pictures poison: two workers died with it by what a decoder can do to
+// itself, or four were killed, which the kernel does when a picture takes all memory, and an operator at any time.
+const poisonous = 4
+
+func guilt(reason string) int {
+	if reason == reasonKilled {
+		return 1
+	}
+	return 2
+}
+
+// accuse takes note of a death with a group of pictures and reports whether that group is poison: workers die with it
+// again and again, and none of them gave a picture since the first died.
+func (m *mourner) accuse(d death, group uint64, given int) bool {
+	if given == 0 || d.gave || group != m.suspect {
+		m.guilt = 0
+	}
+	if given > 0 {
+		m.guilt += guilt(d.reason)
+	}
+	m.suspect = group
+	if m.guilt < poisonous {
+		return false
+	}
+	m.guilt = 0
+	return true
 }
 
 // bury says that a worker has died, decides what the next one is given and how long it has to wait.
@@ -89,12 +118,11 @@ func (c *Client) bury(m *mourner, d death) time.Duration {
 	m.restarts++
 	c.restarts.Add(1)
 	quick := !d.gave || d.lived < quickly
-	group, given := c.window.rewind()
-	poison := !d.gave && given > 0 && m.accused && m.suspect == group // again, and the same packets were in flight
+	group, given := c.window.rewind(c.out.reached())
+	poison := m.accuse(d, group, given)
 	if poison {
 		c.window.skip()
 	}
-	m.suspect, m.accused = group, given > 0 && !poison
 	var pause time.Duration
 	if !quick {
 		m.quick = 0
@@ -104,7 +132,7 @@ func (c *Client) bury(m *mourner, d death) time.Duration {
 	c.log.Error("worker process died, starting another", "reason", d.reason, "err", d.err, "pid", d.pid,
 		"lived", d.lived.Round(time.Millisecond), "restarts", m.restarts, "in", pause, "packets_again", given)
 	if poison {
-		c.log.Error("two workers died with the same packets; they are skipped up to the next keyframe", "packets", given)
+		c.log.Error("worker processes died with the same packets again; they are skipped up to the next keyframe", "packets", given)
 	}
 	if c.cfg.OnRestart != nil {
 		c.cfg.OnRestart(d.reason)
@@ -280,8 +308,10 @@ func (l *life) receive(k kind, message []byte) error {
 		if l.c.out.tracks == nil {
 			return fmt.Errorf("%w: packet of an unknown track", errMalformed)
 		}
+		l.c.window.picture(p.PTS)
 		if l.c.out.packet(p) {
 			l.gave.Store(true)
+			l.c.obs.Made(p.Enhancer, len(p.Data))
 		}
 	case kindEvents:
 		return l.events(message)
@@ -302,6 +332,9 @@ func (l *life) events(message []byte) error {
 		return err
 	}
 	l.work.follow(&b)
+	for _, d := range b.drops {
+		l.c.window.dropped(max(0, d.n))
+	}
 	b.tell(l.c.obs)
 	for _, r := range b.records {
 		r.repeat(l.c.log)

@@ -23,7 +23,8 @@ const (
 const (
 	DropBusy     = "worker_busy" // the worker does not take packets
 	DropDown     = "worker_down" // there was no worker
-	DropPoison   = "poison"      // these packets have killed two workers
+	DropDied     = "worker_died" // a worker died with them, and a newer keyframe had come already
+	DropPoison   = "poison"      // these packets have killed workers
 	DropOversize = "oversize"    // larger than a message may be
 )
 
@@ -38,13 +39,16 @@ type window struct {
 	next    int
 	bytes   int
 	first   uint64 // the running number of packets[0]
-	waitKey bool   // packets up to the next keyframe are undecodable
-	up      bool   // there is a worker
+	fresh   uint64 // the running number of the first packet that no worker has had
+	account account
+	after   time.Duration // the next worker passes over pictures up to this one
+	waitKey bool          // packets up to the next keyframe are undecodable
+	up      bool          // there is a worker
 	closed  bool
 }
 
 func newWindow(drop func(string, int), wake func()) *window {
-	return &window{drop: drop, wake: wake, waitKey: true}
+	return &window{drop: drop, wake: wake, waitKey: true, after: never}
 }
 
 // put adds a packet and never waits. It returns false after close.
@@ -124,12 +128,23 @@ func (w *window) forget(n int) {
 	w.packets = w.packets[n:]
 	w.first += uint64(n)
 	w.next = max(0, w.next-n)
+	w.fresh = max(w.fresh, w.first)
 }
 
-// clear removes everything; what was never sent counts as dropped.
+// clear removes everything; what waited counts as dropped.
 func (w *window) clear(reason string) {
-	w.drop(reason, len(w.packets)-w.next)
+	w.lose(w.next, len(w.packets), reason)
 	w.forget(len(w.packets))
+}
+
+// lose counts packets[from:to], which the running worker was not given, as dropped; those that are settled are not.
+func (w *window) lose(from, to int, reason string) {
+	start, end := w.first+uint64(from), w.first+uint64(max(from, to))
+	n := w.account.remove(func(e entry) bool { return e.number >= start && e.number < end })
+	if never := max(start, w.fresh); never < end {
+		n += int(end - never)
+	}
+	w.drop(reason, n)
 }
 
 // take returns the next packet for the worker.
@@ -143,8 +158,35 @@ func (w *window) take() (media.Packet, bool) {
 	if p.Keyframe {
 		w.forget(w.next)
 	}
+	if number := w.first + uint64(w.next); number >= w.fresh {
+		w.account.give(number, p.PTS)
+		w.fresh = number + 1
+	} else {
+		p.DecodeOnly = p.PTS <= w.after
+	}
 	w.next++
 	return p, true
+}
+
+// picture says that the worker has sent a picture.
+func (w *window) picture(pts time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.account.picture(pts)
+}
+
+// dropped says that the worker has reported n drops.
+func (w *window) dropped(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.account.dropped(n)
+}
+
+// resume returns up to which picture the next worker has nothing to make.
+func (w *window) resume() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.after
 }
 
 // open says that there is a worker.
@@ -154,12 +196,18 @@ func (w *window) open() {
 	w.up = true
 }
 
-// rewind, when a worker has died, makes everything from the last keyframe on wait for the next one. It returns the
-// running number of that keyframe and how many packets of its group the dead worker was given.
-func (w *window) rewind() (keyframe uint64, given int) {
+// rewind, when a worker has died, makes everything from the last keyframe on wait for the next one. after is the last
+// picture that came. It returns the running number of that keyframe and how many packets of its group the dead worker
+// was given.
+func (w *window) rewind(after time.Duration) (keyframe uint64, given int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.up = false
+	defer func() {
+		var lost int
+		lost, w.after = w.account.inherit(w.first, max(after, w.after))
+		w.drop(DropDied, lost)
+	}()
 	key := len(w.packets) - 1
 	for key >= 0 && !w.packets[key].Keyframe {
 		key--
@@ -170,8 +218,7 @@ func (w *window) rewind() (keyframe uint64, given int) {
 		return w.first, 0
 	}
 	given = max(0, w.next-key)
-	w.drop(DropDown, max(0, key-w.next))
-	w.next = min(w.next, key)
+	w.lose(min(w.next, key), key, DropDown)
 	w.forget(key)
 	w.next = 0
 	return w.first, given
@@ -181,9 +228,7 @@ func (w *window) rewind() (keyframe uint64, given int) {
 func (w *window) skip() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.drop(DropPoison, len(w.packets))
-	w.next = len(w.packets)
-	w.forget(w.next)
+	w.clear(DropPoison)
 	w.waitKey = true
 }
 
