@@ -55,6 +55,18 @@ func (r *Recorder) Result() (tracks []media.Track, packets []media.Packet, drops
 	return slices.Clone(r.tracks), slices.Clone(r.packets), maps.Clone(r.drops), maps.Clone(r.made)
 }
 
+// Counted returns how many pictures and drops were counted so far, by enhancer or by stage and reason.
+func (r *Recorder) Counted() (sum int, by map[string]int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	by = maps.Clone(r.drops)
+	maps.Copy(by, r.made)
+	for _, n := range by {
+		sum += n
+	}
+	return sum, by
+}
+
 // StageDone implements engine.Observer.
 func (r *Recorder) StageDone(string, time.Duration, time.Duration) {}
 

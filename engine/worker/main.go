@@ -132,6 +132,9 @@ func (c *child) run(start startMessage, build Build) error {
 	go func() { received <- c.receive(ctx, session) }()
 	select {
 	case err := <-ended:
+		if err == nil { // it does not end by itself: it panics, and its deferred calls run before Go's runtime says so
+			time.Sleep(grace)
+		}
 		return errors.Join(errors.New("session ended"), err)
 	case err := <-received:
 		cancel()

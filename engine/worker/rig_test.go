@@ -220,27 +220,12 @@ func (r *rig) ascending() []media.Packet {
 // accounted waits until each of the access units that were sent is a picture or a drop, and checks that none is both.
 func (r *rig) accounted(sent int) {
 	r.t.Helper()
-	sum, counted := 0, map[string]int{}
-	done := func() bool {
-		_, packets, drops, made := r.rec.Result()
-		sum = 0
-		for _, list := range []map[string]int{drops, made} {
-			for what, n := range list {
-				sum += n
-				counted[what] = n
-			}
-		}
-		if pictures := len(packets); pictures > sum {
-			r.t.Errorf("%d pictures came, %d were counted", pictures, sum)
-		}
+	eventually(r.t, "every access unit is counted", func() bool {
+		sum, _ := r.rec.Counted()
 		return sum >= sent
-	}
-	deadline := time.Now().Add(patience)
-	for !done() && time.Now().Before(deadline) {
-		time.Sleep(10 * time.Millisecond)
-	}
-	if sum != sent {
-		r.t.Errorf("%d pictures and drops of %d access units: %v", sum, sent, counted)
+	})
+	if sum, by := r.rec.Counted(); sum != sent {
+		r.t.Errorf("%d pictures and drops of %d access units: %v", sum, sent, by)
 	}
 }
 
