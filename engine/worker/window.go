@@ -43,6 +43,7 @@ type window struct {
 	account account
 	after   time.Duration // the next worker passes over pictures up to this one
 	waitKey bool          // packets up to the next keyframe are undecodable
+	lost    bool          // packets were dropped since the last that was taken
 	up      bool          // there is a worker
 	closed  bool
 }
@@ -59,8 +60,10 @@ func (w *window) put(p media.Packet) bool {
 		return false
 	}
 	if !w.admit(p) {
+		w.lost = true
 		return true
 	}
+	p.Lost, w.lost = p.Lost || w.lost, false
 	w.packets = append(w.packets, p)
 	w.bytes += len(p.Data)
 	w.wake()
@@ -133,6 +136,7 @@ func (w *window) forget(n int) {
 
 // clear removes everything; what waited counts as dropped.
 func (w *window) clear(reason string) {
+	w.lost = w.lost || w.next < len(w.packets)
 	w.lose(w.next, len(w.packets), reason)
 	w.forget(len(w.packets))
 }

@@ -12,11 +12,11 @@ import (
 
 // TestWindow plays scripts of packets (K: a keyframe, p: another, D: another after a discontinuity, L: a keyframe after a
 // second, B: one that is too large) and of what the worker does (o: opens, t: takes one, m: makes a picture of that and
-// sends it, r: reports a drop, x: dies, s: skip). What is
-// taken is written by its number, and a death by the group it gives again.
+// sends it, r: reports a drop, x: dies, s: skip). What is taken is written by its number, with ! when something before it
+// was dropped, and a death by the group it gives again.
 func TestWindow(t *testing.T) {
 	for _, c := range []struct{ name, script, taken, drops string }{
-		{"nothing before a keyframe", "oppKp tt", "2 3", "map[waiting_keyframe:2]"},
+		{"nothing before a keyframe", "oppKp tt", "2! 3", "map[waiting_keyframe:2]"},
 		{"again from the keyframe", "oKpp ttt x o ttt", "0 1 2 x0/3 0 1 2", "map[]"},
 		{"what waits is given too", "oKpp t x o ttt", "0 x0/1 0 1 2", "map[]"},
 		{"only the last group", "oKppKp ttttt x o tt", "0 1 2 3 4 x3/2 3 4", "map[worker_died:3]"},
@@ -24,15 +24,15 @@ func TestWindow(t *testing.T) {
 		{"only the last group, some made of it", "oKppKp tmttt x o t", "0 1 2 3 x3/1 3", "map[worker_died:2] after 0"},
 		{"only the last group, reported", "oKppKp tttrrt x o t", "0 1 2 3 x3/1 3", "map[reported:2 worker_died:1]"},
 		{"what was reported is not made", "oKpp tmtrt x o ttt", "0 1 2 x0/3 0 1 2", "map[reported:1] after 1"},
-		{"what is given up before it is given again", "oKpp tmt x pL o t", "0 1 x0/2 4", "map[worker_down:3] after 0"},
+		{"what is given up before it is given again", "oKpp tmt x pL o t", "0 1 x0/2 4!", "map[worker_down:3] after 0"},
 		{"the last group, never given", "oKppKp t x o tt", "0 x3/0 3 4", "map[worker_died:1 worker_down:2]"},
 		{"a short wait is no reason to drop", "oKppKp ttttt", "0 1 2 3 4", "map[]"},
-		{"a busy worker", "oKp t pLp tt", "0 3 4", "map[worker_busy:2]"},
-		{"no worker", "KpKp o tt", "2 3", "map[worker_down:2]"},
-		{"discontinuity", "oKp tt DpK t", "0 1 4", "map[waiting_keyframe:2]"},
-		{"too large", "oK t BpK t", "0 3", "map[oversize:1 waiting_keyframe:1]"},
-		{"poison", "oKpp tt x s pK o t", "0 1 x0/2 4", "map[poison:3 waiting_keyframe:1]"},
-		{"poison, after a picture", "oKpp tmt x s pK o t", "0 1 x0/2 4", "map[poison:2 waiting_keyframe:1] after 0"},
+		{"a busy worker", "oKp t pLp tt", "0 3! 4", "map[worker_busy:2]"},
+		{"no worker", "KpKp o tt", "2! 3", "map[worker_down:2]"},
+		{"discontinuity", "oKp tt DpK t", "0 1 4!", "map[waiting_keyframe:2]"},
+		{"too large", "oK t BpK t", "0 3!", "map[oversize:1 waiting_keyframe:1]"},
+		{"poison", "oKpp tt x s pK o t", "0 1 x0/2 4!", "map[poison:3 waiting_keyframe:1]"},
+		{"poison, after a picture", "oKpp tmt x s pK o t", "0 1 x0/2 4!", "map[poison:2 waiting_keyframe:1] after 0"},
 		{"dies before anything", "o x Kp o tt", "x0/0 0 1", "map[]"},
 		{"nothing but dying", "oKp tt x x o tt", "0 1 x0/2 x0/0 0 1", "map[]"},
 		{"every packet a keyframe", "oKKK ttt x o t", "0 1 2 x2/1 2", "map[worker_died:2]"},
@@ -48,7 +48,7 @@ func TestWindow(t *testing.T) {
 			}, func() {})
 			taken := play(w, c.script)
 			if c.taken == "" { // too long to be written down
-				if want := fmt.Sprint(strings.Count(c.script, "p") + 1); !strings.HasSuffix(taken, " "+want) && taken != want {
+				if want := fmt.Sprint(strings.Count(c.script, "p")+1, "!"); !strings.HasSuffix(taken, " "+want) && taken != want {
 					t.Errorf("the last taken is not %s: %s", want, taken)
 				}
 			} else if taken != c.taken {
@@ -97,7 +97,11 @@ func play(w *window, script string) string {
 			w.skip()
 		case 't':
 			if p, ok := w.take(); ok {
-				taken = append(taken, fmt.Sprint(p.Track))
+				text := fmt.Sprint(p.Track)
+				if p.Lost {
+					text += "!"
+				}
+				taken = append(taken, text)
 				last = p.Track
 			}
 		case 'm':
