@@ -15,6 +15,7 @@ import (
 // Policy says how Keep reconnects. The zero value of each field stands for its default.
 type Policy struct {
 	Name         string        // the stream, for log and errors
+	Camera       string        // its URL without credentials, for errors; may be empty
 	Min          time.Duration // first pause between attempts; 0.5 s
 	Max          time.Duration // longest pause, also after an ErrPermanent; 15 s
 	Stable       time.Duration // a connection online this long starts the backoff afresh; 10 s
@@ -114,7 +115,7 @@ type keeper struct {
 func (k *keeper) once(ctx context.Context, src media.Source) (online time.Duration, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silent := fmt.Errorf("no video for %v although the connection lives: check the encoder of the camera of stream %s", k.VideoTimeout, k.Name)
+	silent := k.silence(src)
 	k.mu.Lock()
 	k.since = time.Time{}
 	k.watchdog = time.AfterFunc(time.Hour, func() { cancel(silent) })
@@ -134,6 +135,17 @@ func (k *keeper) once(ctx context.Context, src media.Source) (online time.Durati
 		online = time.Since(k.since)
 	}
 	return online, err
+}
+
+// silence is the watchdog's error.
+func (k *keeper) silence(src media.Source) error {
+	sender := "camera"
+	if _, ok := src.(Waiter); ok {
+		sender = "publisher"
+	} else if k.Camera != "" {
+		sender += " (" + k.Camera + ")"
+	}
+	return fmt.Errorf("no video for %v although the connection lives: check the encoder of the %s of stream %s", k.VideoTimeout, sender, k.Name)
 }
 
 // Tracks implements media.Output.

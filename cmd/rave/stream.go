@@ -96,7 +96,7 @@ func (s *stream) run(ctx context.Context) error {
 	defer s.stopSession()
 	for {
 		err := ingest.Keep(ctx, s.source, ingest.Policy{
-			Name: s.cfg.Name, Min: s.cfg.Reconnect.Min, Max: s.cfg.Reconnect.Max, VideoTimeout: s.cfg.VideoTimeout,
+			Name: s.cfg.Name, Camera: s.camera, Min: s.cfg.Reconnect.Min, Max: s.cfg.Reconnect.Max, VideoTimeout: s.cfg.VideoTimeout,
 			OnState: s.onState, Log: s.app.log,
 		}, s)
 		if ctx.Err() != nil {

@@ -37,6 +37,8 @@ func (p *Pull) fix(err error) string {
 	var dns *net.DNSError
 	var timeout interface{ Timeout() bool }
 	switch {
+	case errors.As(err, &explained{}):
+		return "" // it says what to look at
 	case errors.As(err, &status):
 		return p.fixStatus(status.Code)
 	case errors.As(err, &dns):

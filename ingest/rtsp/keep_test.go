@@ -47,7 +47,7 @@ func TestWatchdogSeesSilentVideo(t *testing.T) {
 	cam := startCamera(t, session(h264Format(), opusFormat()))
 	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: TCP})
 	out := newCollector()
-	states := startKeep(t, p, ingest.Policy{VideoTimeout: 300 * time.Millisecond, Min: 10 * time.Millisecond}, out)
+	states := startKeep(t, p, ingest.Policy{Camera: p.Redacted(), VideoTimeout: 300 * time.Millisecond, Min: 10 * time.Millisecond}, out)
 	waitFor(t, states, ingest.Online)
 	playing(t, cam, out)
 	stop, stopped := make(chan struct{}), make(chan struct{})
@@ -66,7 +66,7 @@ func TestWatchdogSeesSilentVideo(t *testing.T) {
 	}()
 	defer func() { close(stop); <-stopped }()
 	s := waitFor(t, states, ingest.Waiting)
-	if !strings.Contains(s.Err.Error(), "no video for 300ms although the connection lives") {
+	if !strings.Contains(s.Err.Error(), "no video for 300ms although the connection lives: check the encoder of the camera ("+p.Redacted()+") of stream cam1") {
 		t.Errorf("given up because of %v", s.Err)
 	}
 	if s = waitFor(t, states, ingest.Online); s.Reconnects != 1 {
@@ -80,7 +80,7 @@ func TestPublisherThatComesBackLosesNothing(t *testing.T) {
 	p := NewPublish(PublishConfig{Name: "cam1"})
 	r := startRecorder(t, p)
 	out := newCollector()
-	startKeep(t, p, ingest.Policy{VideoTimeout: 200 * time.Millisecond, Min: time.Minute, Max: time.Minute}, out)
+	states := startKeep(t, p, ingest.Policy{VideoTimeout: 200 * time.Millisecond, Min: time.Minute, Max: time.Minute}, out)
 	desc := session(h264Format())
 	first, err := r.publish(t, desc)
 	if err != nil {
@@ -90,6 +90,10 @@ func TestPublisherThatComesBackLosesNothing(t *testing.T) {
 	receive(t, out.packets, "picture")
 	if err := first.Wait(); err == nil {
 		t.Error("the silent publisher was not disconnected")
+	}
+	waitFor(t, states, ingest.Online)
+	if s := waitFor(t, states, ingest.Connecting); s.Err == nil || !strings.Contains(s.Err.Error(), "check the encoder of the publisher of stream cam1") {
+		t.Errorf("disconnected because of %v", s.Err)
 	}
 	var second *gortsplib.Client
 	for second == nil { // until the server has seen the first one off

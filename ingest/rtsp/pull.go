@@ -2,7 +2,6 @@ package rtsp
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
@@ -105,21 +104,24 @@ func (p *Pull) Run(ctx context.Context, out media.Output) error {
 	r := newReceiver(p.clock, p.cfg.OnDrop)
 	r.attach(out)
 	defer r.close()
-	c := p.client(r)
+	g := newGuard(p)
+	defer g.close()
+	c := p.client(r, g)
 	if err := c.Start2(); err != nil {
 		return p.explain(err)
 	}
 	// Closing the client is the only way to end a request that waits for its answer.
 	closed := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() { c.Close(); close(closed) })
+	stop := context.AfterFunc(ctx, func() { p.hangUp(c, g); close(closed) })
 	defer func() {
 		if !stop() {
 			<-closed
 		}
 		c.Close()
 	}()
-	err := p.play(c, r)
+	err := g.explain(p.play(c, r))
 	if err == nil {
+		g.plays()
 		err = p.wait(ctx, c, r)
 	}
 	if ctx.Err() != nil {
@@ -131,14 +133,25 @@ func (p *Pull) Run(ctx context.Context, out media.Output) error {
 	return p.explain(err)
 }
 
+// hangUp ends the client, which says goodbye to the camera if it can. A TLS handshake without an answer, or a request
+// that cannot be written, would hold it.
+func (p *Pull) hangUp(c *gortsplib.Client, g *guard) {
+	const polite = time.Second
+	t := time.AfterFunc(polite, g.hangUp)
+	defer t.Stop()
+	c.Close()
+}
+
 // client configures gortsplib. Nothing in it logs by itself.
-func (p *Pull) client(r *receiver) *gortsplib.Client {
+func (p *Pull) client(r *receiver, g *guard) *gortsplib.Client {
 	c := &gortsplib.Client{
 		Scheme: p.url.Scheme, Host: p.url.Host,
 		ReadTimeout: p.cfg.ReadTimeout, WriteTimeout: 5 * time.Second,
 		UserAgent:     "rave",
 		ListenPacket:  listenPacket,
-		DialContext:   p.dial,
+		DialContext:   g.dial,
+		OnRequest:     g.request,
+		OnResponse:    g.response,
 		OnPacketsLost: func(uint64) {}, // found by sequence number, per access unit
 		OnDecodeError: func(error) { p.cfg.OnDrop(dropRTP, 1) },
 		OnTransportSwitch: func(error) {
@@ -146,6 +159,7 @@ func (p *Pull) client(r *receiver) *gortsplib.Client {
 			p.mu.Lock()
 			p.useTCP = true
 			p.mu.Unlock()
+			g.redial()
 			r.restart()
 		},
 	}
@@ -159,17 +173,6 @@ func (p *Pull) client(r *receiver) *gortsplib.Client {
 		c.Transport = &udp
 	}
 	return c
-}
-
-// dial connects to the camera, and to no other host: gortsplib follows redirects of DESCRIBE and takes the credentials
-// along, but the user gave them for this host.
-func (p *Pull) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	host, _, err := net.SplitHostPort(address)
-	if own := p.url.Hostname(); err == nil && p.url.User != nil && !strings.EqualFold(host, own) {
-		return nil, fmt.Errorf("the camera redirects to %s, which must not get the credentials for %s: if it may, set the source to that address: %w",
-			address, own, ingest.ErrPermanent)
-	}
-	return (&net.Dialer{}).DialContext(ctx, network, address)
 }
 
 // listenPacket asks for a receive buffer that takes a keyframe of a large camera at once; the system may give less.

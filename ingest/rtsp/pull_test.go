@@ -196,7 +196,7 @@ func TestPullErrorsSayTheFix(t *testing.T) {
 		{name: "codec", format: vp9, want: []string{"video VP9", "H.264, H.265 or MJPEG"}, permanent: true},
 		{name: "no video", format: opusFormat(), want: []string{"no video is offered", "audio Opus"}, permanent: true},
 		{name: "refused", addr: closed, want: []string{"connection refused", closed}},
-		{name: "silent", addr: silent.Addr().String(), want: []string{"can this machine reach"}},
+		{name: "silent", addr: silent.Addr().String(), want: []string{"does not answer OPTIONS: does the camera hang, or is this not its RTSP port"}},
 		{name: "unknown host", addr: "camera.invalid:554", want: []string{"check the host name"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package rtsp
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bluenviron/gortsplib/v4/pkg/description"
@@ -20,10 +21,16 @@ type input struct {
 	report senderReport
 }
 
-// choose picks the first video media that can be decoded and all sound. The rest comes back as names. An error names
-// what was offered, and wraps ingest.ErrPermanent.
+// Bounds on what a description may cost: sockets for each sound track, and names in texts.
+const (
+	maxSounds = 8
+	maxNames  = 10
+)
+
+// choose picks the first video media that can be decoded and the first sounds. The rest comes back as names. An error
+// names what was offered, and wraps ingest.ErrPermanent.
 func choose(desc *description.Session, onDrop func(string, int)) (inputs []*input, ignored []string, err error) {
-	hasVideo := false
+	hasVideo, sounds := false, 0
 	var videos, all []string
 	for _, m := range desc.Medias {
 		in, reason := chooseFormat(m, onDrop)
@@ -36,20 +43,26 @@ func choose(desc *description.Session, onDrop func(string, int)) (inputs []*inpu
 			ignored = append(ignored, mediaName(m)+reason)
 		case in.video != nil && hasVideo:
 			ignored = append(ignored, mediaName(m)+" (a second video)")
+		case in.video == nil && sounds == maxSounds:
+			ignored = append(ignored, fmt.Sprintf("%s (more than %d sound tracks)", mediaName(m), maxSounds))
 		default:
-			hasVideo = hasVideo || in.video != nil
+			if in.video != nil {
+				hasVideo = true
+			} else {
+				sounds++
+			}
 			in.track.ID = len(inputs)
 			inputs = append(inputs, in)
 		}
 	}
 	switch {
 	case hasVideo:
-		return inputs, ignored, nil
+		return inputs, few(ignored), nil
 	case len(videos) == 0:
 		return nil, nil, fmt.Errorf("no video is offered (only %s): choose a path with video: %w", orNothing(all), ingest.ErrPermanent)
 	default:
 		return nil, nil, fmt.Errorf("video is offered as %s only: set the codec to H.264, H.265 or MJPEG: %w",
-			strings.Join(videos, ", "), ingest.ErrPermanent)
+			strings.Join(few(videos), ", "), ingest.ErrPermanent)
 	}
 }
 
@@ -147,5 +160,13 @@ func orNothing(l []string) string {
 	if len(l) == 0 {
 		return "nothing at all"
 	}
-	return strings.Join(l, ", ")
+	return strings.Join(few(l), ", ")
+}
+
+// few shortens a list of names.
+func few(names []string) []string {
+	if len(names) <= maxNames {
+		return names
+	}
+	return append(slices.Clone(names[:maxNames]), fmt.Sprintf("%d more", len(names)-maxNames))
 }
