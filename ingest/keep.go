@@ -12,6 +12,9 @@ import (
 	"rave/engine/media"
 )
 
+// beats is how many calls of the watchdog without a picture make up the timeout.
+const beats = 4
+
 // Policy says how Keep reconnects. The zero value of each field stands for its default.
 type Policy struct {
 	Name         string        // the stream, for log and errors
@@ -64,6 +67,7 @@ func Keep(ctx context.Context, src media.Source, policy Policy, out media.Output
 	for failures := 0; ; {
 		k.attempt++
 		k.enter(State{Phase: Connecting, Err: k.err})
+		begin := time.Now()
 		online, err := k.once(ctx, src)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -83,7 +87,7 @@ func Keep(ctx context.Context, src media.Source, policy Policy, out media.Output
 			continue
 		}
 		failures++
-		pause := k.pause(failures, err)
+		pause := k.pause(failures, err, time.Since(begin)-online)
 		k.enter(State{Phase: Waiting, Err: err, Next: pause})
 		k.report.failed(err, pause)
 		select {
@@ -107,6 +111,7 @@ type keeper struct {
 
 	mu       sync.Mutex // guards the rest; the watchdog fires on a goroutine of its own
 	watchdog *time.Timer
+	hungry   int          // its calls since the last picture
 	video    map[int]bool // tracks that feed it
 	since    time.Time    // online since; zero if not
 }
@@ -118,7 +123,7 @@ func (k *keeper) once(ctx context.Context, src media.Source) (online time.Durati
 	silent := k.silence(src)
 	k.mu.Lock()
 	k.since = time.Time{}
-	k.watchdog = time.AfterFunc(time.Hour, func() { cancel(silent) })
+	k.watchdog = time.AfterFunc(time.Hour, func() { k.beat(ctx, func() { cancel(silent) }) })
 	k.watchdog.Stop()
 	k.mu.Unlock()
 	err = src.Run(ctx, k)
@@ -128,6 +133,7 @@ func (k *keeper) once(ctx context.Context, src media.Source) (online time.Durati
 	if errors.Is(context.Cause(ctx), silent) {
 		err = silent
 	}
+	cancel(nil)
 	if err == nil {
 		err = fmt.Errorf("the source of stream %s ended", k.Name)
 	}
@@ -175,15 +181,37 @@ func (k *keeper) watch(tracks []media.Track) {
 	for _, t := range tracks {
 		if t.Kind == media.Video && k.VideoTimeout > 0 {
 			k.video[t.ID] = true
-			k.watchdog.Reset(k.VideoTimeout)
+			k.feed()
 		}
+	}
+}
+
+// feed needs mu.
+func (k *keeper) feed() {
+	k.hungry = 0
+	k.watchdog.Reset(k.VideoTimeout / beats)
+}
+
+// beat is the watchdog's call. It takes several without a picture, since a process that was stopped for a while finds
+// the time over before it finds what has come meanwhile.
+func (k *keeper) beat(ctx context.Context, end func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch k.hungry++; {
+	case ctx.Err() != nil: // it has ended otherwise
+	case k.hungry >= beats:
+		end()
+	default:
+		k.watchdog.Reset(k.VideoTimeout / beats)
 	}
 }
 
 // Packet implements media.Output.
 func (k *keeper) Packet(p media.Packet) error {
 	if k.video[p.Track] {
-		k.watchdog.Reset(k.VideoTimeout)
+		k.mu.Lock()
+		k.feed()
+		k.mu.Unlock()
 	}
 	if err := k.out.Packet(p); err != nil {
 		k.outErr = err
@@ -199,11 +227,16 @@ func (k *keeper) enter(s State) {
 }
 
 // pause is exponential in the failures since the last stable connection, with a jitter of ±20 % so that the cameras of
-// one switch do not come back in step.
-func (k *keeper) pause(failures int, err error) time.Duration {
+// one switch do not come back in step. The time that the attempt has waited for answers counts: a camera that hangs is
+// asked again soon, so that it is back soon after it wakes.
+func (k *keeper) pause(failures int, err error, waited time.Duration) time.Duration {
+	jitter := func(d time.Duration) time.Duration { return min(k.Max, time.Duration(float64(d)*(0.8+0.4*rand.Float64()))) }
+	if errors.Is(err, ErrPermanent) {
+		return jitter(k.Max)
+	}
 	d := k.Max
-	if n := failures - 1; n < 16 && !errors.Is(err, ErrPermanent) {
+	if n := failures - 1; n < 16 {
 		d = min(k.Max, k.Min<<n)
 	}
-	return min(k.Max, time.Duration(float64(d)*(0.8+0.4*rand.Float64())))
+	return jitter(max(k.Min, d-waited))
 }

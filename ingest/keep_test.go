@@ -108,6 +108,24 @@ func TestKeepBacksOff(t *testing.T) {
 	}
 }
 
+// A camera that hangs is waited for within the attempts; the pauses between them needn't be long as well.
+func TestKeepCountsTheWaitingTowardsThePause(t *testing.T) {
+	hanging := func(ctx context.Context, _ media.Output) error {
+		time.Sleep(10 * time.Second)
+		return errors.New("no answer")
+	}
+	states, _ := keep(t, &source{runs: []func(context.Context, media.Output) error{hanging}}, Policy{}, 20)
+	for i := 1; i < len(states); i += 2 {
+		most := 600 * time.Millisecond // 0.5 s and the jitter,
+		if i > 9 {
+			most = 6 * time.Second // and in the end what is left of 15 s
+		}
+		if s := states[i]; s.Phase != Waiting || s.Next < 400*time.Millisecond || s.Next > most {
+			t.Errorf("pause %d: %+v, want at most %v", i/2+1, s, most)
+		}
+	}
+}
+
 func TestKeepStartsAfreshAfterAStableConnection(t *testing.T) {
 	gone := errors.New("connection reset")
 	for _, c := range []struct {

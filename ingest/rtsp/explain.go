@@ -45,11 +45,8 @@ func (p *Pull) fix(err error) string {
 		return "check the host name in the URL"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("is the camera on, and does it serve RTSP at %s?", p.url.Host)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout(),
-		errors.As(err, &liberrors.ErrClientRequestTimedOut{}):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return fmt.Sprintf("can this machine reach %s?", p.url.Host)
-	case errors.As(err, &liberrors.ErrClientUDPTimeout{}), errors.As(err, &liberrors.ErrClientTCPTimeout{}):
-		return "the camera has stopped sending"
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		return "the camera closed the connection"
 	case strings.HasPrefix(err.Error(), "tls:") || strings.Contains(err.Error(), "x509:"):

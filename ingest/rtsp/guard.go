@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
-	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
 
 	"rave/ingest"
 )
@@ -26,36 +25,48 @@ const (
 	maxNoted = 4096
 )
 
-// guard bounds what gortsplib does not: how long connecting takes in all (a silent TLS handshake lasts for ever, and
-// each answer has a limit of its own), and how many redirects are followed. It notes the beginning of the last answer,
-// so that a camera that talks nonsense is not taken for one that is out of reach. One guard serves one attempt.
+// guard bounds what the camera may do until the stream plays: how long each answer and all of it take, and how many
+// redirects are followed. gortsplib's own limits are not enough: a silent TLS handshake lasts for ever. Nor are they
+// used, since they take a process that was stopped for a while for a camera that was. It notes the beginning of the
+// last answer, so that a camera that talks nonsense is not taken for one that is out of reach. One guard serves one
+// attempt.
 type guard struct {
 	pull *Pull
+	all  *time.Timer // runs until the stream plays
+	one  *time.Timer // runs until the answer is there
 
 	mu        sync.Mutex
-	timer     *time.Timer // runs until the stream plays
-	dials     int         // since the last change of transport
-	conn      net.Conn    // the latest
-	late      bool        // the timer has fired
+	dials     int      // since the last change of transport
+	conn      net.Conn // the latest
+	expired   string   // what took too long; "": nothing
 	playing   bool
-	asked     string // the last request's method
-	answer    []byte // the beginning of what came since
-	received  int    // bytes since then
-	redirects string // where the camera sent us last
+	asked     base.Method // the last request
+	answer    []byte      // the beginning of what came since
+	received  int         // bytes since then
+	redirects string      // where the camera sent us last
 }
 
 func newGuard(p *Pull) *guard {
 	g := &guard{pull: p}
-	g.timer = time.AfterFunc(g.limit(), func() {
-		g.mu.Lock()
-		g.late = true
-		g.mu.Unlock()
-		g.hangUp()
-	})
+	limit := maxConnecting * p.cfg.ReadTimeout
+	g.all = time.AfterFunc(limit, func() { g.expire(fmt.Sprintf("connecting took longer than %v", limit)) })
+	g.one = time.AfterFunc(limit, func() { g.expire("request timed out") })
+	g.one.Stop()
 	return g
 }
 
-func (g *guard) limit() time.Duration { return maxConnecting * g.pull.cfg.ReadTimeout }
+// expire ends the connection because something took too long.
+func (g *guard) expire(what string) {
+	g.mu.Lock()
+	late := !g.playing
+	if late {
+		g.expired = what
+	}
+	g.mu.Unlock()
+	if late {
+		g.hangUp()
+	}
+}
 
 // hangUp closes the connection under gortsplib: its Close waits for a TLS handshake that may never end.
 func (g *guard) hangUp() {
@@ -68,23 +79,17 @@ func (g *guard) hangUp() {
 
 // close ends the guard.
 func (g *guard) close() {
-	g.timer.Stop()
+	g.all.Stop()
+	g.one.Stop()
 	g.hangUp()
 }
 
-// plays ends the limits on connecting: from here on the client's timeouts and the watchdog on video hold.
-func (g *guard) plays() {
-	g.timer.Stop()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.playing = true
-}
-
-// redial allows another series of connections: the transport changes.
+// redial begins anew: the transport changes.
 func (g *guard) redial() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.dials = 0
+	g.dials, g.playing = 0, false
+	g.all.Reset(maxConnecting * g.pull.cfg.ReadTimeout)
 }
 
 // dial connects to the camera, and to no other host: gortsplib follows redirects of DESCRIBE and takes the credentials
@@ -103,32 +108,40 @@ func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, er
 		return nil, fmt.Errorf("the camera redirects more than %d times, the last time to %s: set the source to the address that serves the stream: %w",
 			maxRedirects, to, ingest.ErrPermanent)
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	conn, err := (&net.Dialer{Timeout: g.pull.cfg.ReadTimeout}).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.conn = conn
-	if g.late || ctx.Err() != nil { // hangUp came while this was connecting
+	if g.expired != "" || ctx.Err() != nil { // hangUp came while this was connecting
 		_ = conn.Close()
 	}
 	return &guardedConn{Conn: conn, guard: g}, nil
 }
 
-// request and response are told by gortsplib.
+// request and response are told by gortsplib. Cameras may leave keep-alives, which come while playing, unanswered.
 func (g *guard) request(r *base.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.asked, g.answer, g.received = string(r.Method), nil, 0
+	g.asked, g.answer, g.received = r.Method, nil, 0
+	if !g.playing && r.Method != base.Teardown {
+		g.one.Reset(g.pull.cfg.ReadTimeout)
+	}
 }
 
 func (g *guard) response(r *base.Response) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.answer, g.received = nil, 0
+	g.one.Stop()
 	if to := r.Header["Location"]; len(to) == 1 {
 		g.redirects = ingest.RedactURL(to[0])
+	}
+	if g.asked == base.Play && r.StatusCode == base.StatusOK {
+		g.playing = true
+		g.all.Stop()
 	}
 }
 
@@ -157,24 +170,18 @@ func (g *guard) explain(err error) error {
 	if err == nil || g.playing || errors.Is(err, ingest.ErrPermanent) {
 		return err
 	}
-	if g.late {
-		err = fmt.Errorf("connecting took longer than %v: %w", g.limit(), context.DeadlineExceeded)
-	}
-	timedOut := g.late || errors.As(err, &liberrors.ErrClientRequestTimedOut{})
-	encrypted := g.pull.url.Scheme == "rtsps"
-	switch malformed := malformation(g.answer); {
-	case timedOut && g.conn != nil && g.received == 0:
-		return fmt.Errorf("it accepts the connection and does not answer %s: does the camera hang, or is this not its RTSP port? (%w)",
-			g.asked, explained{err})
-	case encrypted:
-		return err
-	case malformed != "":
-		return fmt.Errorf("its answer to %s is not RTSP, %s: is this its RTSP port? (%w)", g.asked, malformed, explained{err})
-	case timedOut && g.received > 0:
-		return fmt.Errorf("its answer to %s did not end in time, after %d bytes: does the camera hang? (%w)", g.asked, g.received, explained{err})
-	}
 	var network net.Error
-	if len(g.answer) > 0 && !errors.Is(err, io.EOF) && !errors.As(err, &network) {
+	encrypted, malformed := g.pull.url.Scheme == "rtsps", malformation(g.answer)
+	switch {
+	case g.expired != "" && g.conn != nil && g.received == 0:
+		return explained{fmt.Errorf("it accepts the connection and does not answer %s: does the camera hang, or is this not its RTSP port? (%s)",
+			g.asked, g.expired)}
+	case g.expired != "" && (encrypted || malformed == ""):
+		return explained{fmt.Errorf("its answer to %s did not end in time, after %d bytes: does the camera hang? (%s)",
+			g.asked, g.received, g.expired)}
+	case malformed != "" && !encrypted:
+		return explained{fmt.Errorf("its answer to %s is not RTSP, %s: is this its RTSP port?", g.asked, malformed)}
+	case len(g.answer) > 0 && !encrypted && !errors.Is(err, io.EOF) && !errors.As(err, &network):
 		return fmt.Errorf("its answer to %s is not valid RTSP: %w", g.asked, err)
 	}
 	return err
@@ -182,8 +189,6 @@ func (g *guard) explain(err error) error {
 
 // explained is an error that needs none of the usual hints.
 type explained struct{ error }
-
-func (e explained) Unwrap() error { return e.error }
 
 // malformation says what is wrong with the beginning of an answer (RFC 2326 section 7); "" is nothing. Interleaved
 // packets, which may come between answers, are not looked into.

@@ -151,7 +151,7 @@ func TestPullFromStrangers(t *testing.T) {
 		{"silent", "rtsp", answers(nil), "does not answer OPTIONS: does the camera hang"},
 		{"silent after OPTIONS", "rtsp", answers(map[string]func(net.Conn){"OPTIONS": text(options)}), "does not answer DESCRIBE"},
 		{"silent instead of TLS", "rtsps", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, "does not answer OPTIONS"},
-		{"endless TLS record", "rtsps", func(c net.Conn) { text("\x16\x03\x03\x3f\xff")(c); drip("\x02", time.Millisecond)(c) }, "connecting took longer than 900ms"},
+		{"endless TLS record", "rtsps", func(c net.Conn) { text("\x16\x03\x03\x3f\xff")(c); drip("\x02", time.Millisecond)(c) }, "answer to OPTIONS did not end in time"},
 		{"header byte by byte", "rtsp", answers(map[string]func(net.Conn){"OPTIONS": drip("Public: OPTIONS, DESCRIBE, SETUP, PLAY\r\n", 20*time.Millisecond)}),
 			"answer to OPTIONS did not end in time, after"},
 		{"description byte by byte", "rtsp", answers(map[string]func(net.Conn){"OPTIONS": text(options), "DESCRIBE": func(c net.Conn) {
@@ -180,7 +180,10 @@ func TestPullFromStrangers(t *testing.T) {
 					slow(c)
 					text("Content-Type: application/sdp\r\nContent-Length: " + fmt.Sprint(len(manySDP)) + "\r\n\r\n" + manySDP)(c)
 				},
-				"SETUP": func(c net.Conn) { slow(c); text("Session: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n")(c) },
+				"SETUP": func(c net.Conn) {
+					slow(c)
+					text("Session: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n")(c)
+				},
 			})(c)
 		}, "connecting took longer than 900ms"},
 	} {
@@ -213,6 +216,20 @@ func TestPullFromStrangers(t *testing.T) {
 
 const manySDP = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:0\r\n" +
 	"m=audio 0 RTP/AVP 0\r\na=control:1\r\nm=audio 0 RTP/AVP 0\r\na=control:2\r\nm=audio 0 RTP/AVP 0\r\na=control:3\r\n"
+
+// A camera that plays and then sends nothing at all is given up without the watchdog on video, over either transport.
+func TestPullGivesUpSilentCameras(t *testing.T) {
+	for _, transport := range []Transport{TCP, UDP} {
+		t.Run(string(transport), func(t *testing.T) {
+			cam := startCamera(t, session(h264Format()))
+			_, ended := start(t, newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: transport, ReadTimeout: 300 * time.Millisecond}), newCollector())
+			err := receive(t, ended, "end")
+			if want := "stream cam1 (rtsp://" + cam.addr + "/live): no packet for 300ms: the camera has stopped sending"; err == nil || err.Error() != want {
+				t.Errorf("%v, want %q", err, want)
+			}
+		})
+	}
+}
 
 // A handshake that never ends does not hold Run when its context is done.
 func TestPullEndsDuringTLSHandshake(t *testing.T) {

@@ -2,6 +2,7 @@ package rtsp
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
@@ -119,9 +120,8 @@ func (p *Pull) Run(ctx context.Context, out media.Output) error {
 		}
 		c.Close()
 	}()
-	err := g.explain(p.play(c, r))
+	err := p.play(c, r)
 	if err == nil {
-		g.plays()
 		err = p.wait(ctx, c, r)
 	}
 	if ctx.Err() != nil {
@@ -130,7 +130,7 @@ func (p *Pull) Run(ctx context.Context, out media.Output) error {
 	if outErr := r.outputError(); outErr != nil {
 		return outErr
 	}
-	return p.explain(err)
+	return p.explain(g.explain(err))
 }
 
 // hangUp ends the client, which says goodbye to the camera if it can. A TLS handshake without an answer, or a request
@@ -146,7 +146,8 @@ func (p *Pull) hangUp(c *gortsplib.Client, g *guard) {
 func (p *Pull) client(r *receiver, g *guard) *gortsplib.Client {
 	c := &gortsplib.Client{
 		Scheme: p.url.Scheme, Host: p.url.Host,
-		ReadTimeout: p.cfg.ReadTimeout, WriteTimeout: 5 * time.Second,
+		ReadTimeout:   24 * time.Hour, // see guard and wait
+		WriteTimeout:  5 * time.Second,
 		UserAgent:     "rave",
 		ListenPacket:  listenPacket,
 		DialContext:   g.dial,
@@ -213,18 +214,34 @@ func (p *Pull) play(c *gortsplib.Client, r *receiver) error {
 	return nil
 }
 
-// wait returns when the connection or the output has failed, or ctx is done.
+// wait returns when the connection or the output has failed, nothing has come for ReadTimeout, or ctx is done.
 func (p *Pull) wait(ctx context.Context, c *gortsplib.Client, r *receiver) error {
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
-	select {
-	case err := <-ended:
-		return err
-	case <-r.failed:
-	case <-ctx.Done():
+	// Ticks without a packet are counted, not time: a process that was stopped for a while sees one tick.
+	const ticks = 10
+	ticker := time.NewTicker(p.cfg.ReadTimeout / ticks)
+	defer ticker.Stop()
+	for silent, heard := 0, r.heard.Load(); ; silent++ {
+		select {
+		case err := <-ended:
+			return err
+		case <-ticker.C:
+			if now := r.heard.Load(); now != heard {
+				silent, heard = 0, now
+			}
+			if silent < ticks {
+				continue
+			}
+			c.Close()
+			<-ended
+			return explained{fmt.Errorf("no packet for %v: the camera has stopped sending", p.cfg.ReadTimeout)}
+		case <-r.failed:
+		case <-ctx.Done():
+		}
+		c.Close()
+		return <-ended
 	}
-	c.Close()
-	return <-ended
 }
 
 func (p *Pull) sayIgnored(ignored []string) {

@@ -3,6 +3,7 @@ package rtsp
 import (
 	"bytes"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -17,6 +18,7 @@ import (
 type receiver struct {
 	onDrop func(reason string, n int)
 	failed chan struct{} // closed when the output has returned an error
+	heard  atomic.Uint64 // packets of all kinds so far
 
 	mu        sync.Mutex
 	clock     *ingest.Clock
@@ -103,6 +105,7 @@ func (r *receiver) outputError() error {
 
 // report takes an RTCP packet.
 func (r *receiver) report(in *input, p rtcp.Packet) {
+	r.heard.Add(1)
 	sr, ok := p.(*rtcp.SenderReport)
 	if !ok {
 		return
@@ -115,6 +118,7 @@ func (r *receiver) report(in *input, p rtcp.Packet) {
 
 // packet takes an RTP packet: depacketise, stamp, deliver.
 func (r *receiver) packet(in *input, p *rtp.Packet) {
+	r.heard.Add(1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed || r.out == nil {
