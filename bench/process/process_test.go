@@ -102,3 +102,23 @@ func TestStatWithAnAwkwardName(t *testing.T) {
 		}
 	}
 }
+
+func TestFreezeAndThaw(t *testing.T) {
+	p := shell(t, `echo ready; exec sleep 60`)
+	if _, err := p.Line(t.Context(), "ready"); err != nil {
+		t.Fatal(err)
+	}
+	if frozen(p.PID()) {
+		t.Error("frozen before")
+	}
+	if err := Freeze(t.Context(), p.PID()); err != nil || !frozen(p.PID()) {
+		t.Errorf("not frozen: %v", err)
+	}
+	if err := Thaw(p.PID()); err != nil {
+		t.Error(err)
+	}
+	p.Kill()
+	if err := Freeze(t.Context(), p.PID()); err == nil {
+		t.Error("froze a process that has ended")
+	}
+}
