@@ -62,6 +62,7 @@ type Config struct {
 	Transport      Transport
 	Sets           Sets
 	Audio          Audio
+	Clock          Steps     // of the video's timestamps; the log has true times
 	SilentAfter    int64     // frames; 0: never. The connections stay, and so does the sound.
 	DieAfter       int64     // frames; 0: never. Run returns ErrDied at once, without a goodbye to readers.
 	Log            io.Writer // see above; nil: no log
@@ -115,6 +116,7 @@ type sender struct {
 	cfg    Config
 	server *server
 	sent   int64
+	shown  time.Duration // by the clock, last
 }
 
 // Tracks implements media.Output.
@@ -125,6 +127,7 @@ func (s *sender) Packet(p media.Packet) error {
 	if s.sent == 0 && s.server.audio != nil {
 		s.server.playing.Go(func() { s.server.playAudio(s.ctx, p.Arrival, p.NTP.Add(-p.PTS)) })
 	}
+	p.PTS = s.cfg.Clock.at(s.sent, p.PTS, &s.shown)
 	s.sent++
 	switch {
 	case s.cfg.DieAfter > 0 && s.sent > s.cfg.DieAfter:

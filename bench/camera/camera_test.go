@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -218,10 +219,10 @@ func TestReadLog(t *testing.T) {
 func TestFlagsDescribeTheCamera(t *testing.T) {
 	want := Config{
 		Clip: "a b.mp4", FPS: 12.5, Listen: "127.0.0.1:8554", User: "u", Password: "p@ss #1", Transport: UDP,
-		Sets: SetsSDP, Audio: Opus, SilentAfter: 7, DieAfter: 9,
+		Sets: SetsSDP, Audio: Opus, Clock: Steps{{Frame: 3, By: time.Hour}, {Frame: 9, Stop: true}}, SilentAfter: 7, DieAfter: 9,
 	}
 	got, log, err := parseFlags(want.Args("x.csv"), io.Discard)
-	if err != nil || got != want || log != "x.csv" {
+	if err != nil || !reflect.DeepEqual(got, want) || log != "x.csv" {
 		t.Errorf("got %+v, %s, %v", got, log, err)
 	}
 	var said bytes.Buffer

@@ -55,6 +55,7 @@ func parseFlags(args []string, stderr io.Writer) (cfg Config, log string, err er
 	set.StringVar((*string)(&cfg.Transport), "transport", string(Any), "transports that readers may use: any, tcp, udp")
 	set.StringVar((*string)(&cfg.Sets), "sets", string(SetsBoth), "where parameter sets are: both, inband, sdp")
 	set.StringVar((*string)(&cfg.Audio), "audio", "", "audio track: pcma (a tone each second) or opus (silence)")
+	set.Var(&cfg.Clock, "clock", "steps of the clock behind the video's timestamps: FRAME:DURATION or FRAME:stop, joined by commas")
 	set.Int64Var(&cfg.SilentAfter, "silent-after", 0, "send no video after so many frames")
 	set.Int64Var(&cfg.DieAfter, "die-after", 0, "end at once after so many frames")
 	set.StringVar(&log, "log", "", "file for lines NUMBER,NANOSECONDS of the frames sent")
@@ -73,7 +74,7 @@ func (c Config) Args(log string) []string {
 	args := []string{"-clip", c.Clip, "-listen", c.Listen}
 	for name, value := range map[string]string{
 		"-user": c.User, "-password": c.Password, "-transport": string(c.Transport), "-sets": string(c.Sets),
-		"-audio": string(c.Audio), "-log": log,
+		"-audio": string(c.Audio), "-clock": c.Clock.String(), "-log": log,
 	} {
 		if value != "" {
 			args = append(args, name, value)

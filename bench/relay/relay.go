@@ -24,6 +24,8 @@ type Config struct {
 	Camera string // host:port of its RTSP server
 	Seed   uint64
 	Faults Faults
+	// Describe changes the camera's description (SDP); nil leaves it.
+	Describe func(sdp string) string
 }
 
 // Relay is a running relay. Close must be called.
@@ -227,6 +229,9 @@ func (c *connection) toReader(message any) error {
 	response, ok := message.(*base.Response)
 	if !ok {
 		return nil
+	}
+	if describe := c.relay.cfg.Describe; describe != nil && strings.Join(response.Header["Content-Type"], "") == "application/sdp" {
+		response.Body = []byte(describe(string(response.Body)))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -231,6 +231,28 @@ func TestPullGivesUpSilentCameras(t *testing.T) {
 	}
 }
 
+// Jumps of the camera's clock are said, once.
+func TestJumpsOfTheClockAreSaid(t *testing.T) {
+	cam := startCamera(t, session(h264Format()))
+	var logs logBuffer
+	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: TCP, Log: logs.logger()})
+	out := newCollector()
+	start(t, p, out)
+	playing(t, cam, out)
+	enc := h264Encoder(t)
+	for _, n := range []int{200_000, 200_001, 100_000, 100_001} { // 2 h ahead, 1 h back
+		cam.send(t, enc, n, [][]byte{idr(n, 3000)})
+	}
+	for jumps := 0; jumps < 2; {
+		if receive(t, out.packets, "picture").Discontinuity {
+			jumps++
+		}
+	}
+	if text := logs.String(); strings.Count(text, "the sender's clock has jumped") != 1 || !strings.Contains(text, "stream=cam1") || !strings.Contains(text, "track=video") {
+		t.Errorf("log: %s", text)
+	}
+}
+
 // A handshake that never ends does not hold Run when its context is done.
 func TestPullEndsDuringTLSHandshake(t *testing.T) {
 	connected := make(chan struct{}, 8)

@@ -33,7 +33,8 @@ type PublishConfig struct {
 type Publish struct {
 	cfg      PublishConfig
 	log      *slog.Logger
-	clock    *ingest.Clock // guarded by the receiver of the active publication
+	clock    *ingest.Clock // guarded by the receiver of the active publication,
+	jumps    jumps         // and so is this
 	recorded chan *publication
 
 	mu     sync.Mutex
@@ -58,6 +59,7 @@ func NewPublish(cfg PublishConfig) *Publish {
 		p.log = slog.New(slog.DiscardHandler)
 	}
 	p.log = p.log.With("stream", cfg.Name)
+	p.jumps.log = p.log
 	if p.clock == nil {
 		p.clock = &ingest.Clock{}
 	}
@@ -136,7 +138,7 @@ func (p *Publish) Announce(s *gortsplib.ServerSession, desc *description.Session
 		a.session.Close()
 		p.end(errors.New("it announced and did not record"))
 	}
-	r := newReceiver(p.clock, p.cfg.OnDrop)
+	r := newReceiver(p.clock, &p.jumps, p.cfg.OnDrop)
 	r.take(inputs)
 	p.active = &publication{session: s, receiver: r, inputs: inputs, since: time.Now(), left: make(chan struct{})}
 	if len(ignored) > 0 {

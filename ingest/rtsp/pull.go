@@ -56,7 +56,8 @@ type Pull struct {
 	secrets  ingest.Secrets
 	log      *slog.Logger
 
-	clock   *ingest.Clock // guarded by the receiver of the running connection
+	clock   *ingest.Clock // guarded by the receiver of the running connection,
+	jumps   jumps         // and so is this
 	mu      sync.Mutex
 	useTCP  bool   // Auto has fallen back
 	ignored string // what the last connection left out, said once
@@ -84,6 +85,7 @@ func NewPull(cfg PullConfig) (*Pull, error) {
 		p.log = slog.New(slog.DiscardHandler)
 	}
 	p.log = p.log.With("stream", cfg.Name)
+	p.jumps.log = p.log
 	if p.cfg.OnDrop == nil {
 		p.cfg.OnDrop = func(string, int) {}
 	}
@@ -102,7 +104,7 @@ func (p *Pull) Redacted() string { return p.redacted }
 // Run connects and delivers until ctx is done or the camera fails. Its errors name the stream, the URL without
 // credentials, and what to do.
 func (p *Pull) Run(ctx context.Context, out media.Output) error {
-	r := newReceiver(p.clock, p.cfg.OnDrop)
+	r := newReceiver(p.clock, &p.jumps, p.cfg.OnDrop)
 	r.attach(out)
 	defer r.close()
 	g := newGuard(p)

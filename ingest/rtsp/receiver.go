@@ -2,6 +2,7 @@ package rtsp
 
 import (
 	"bytes"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ import (
 // goroutines, as gortsplib does with one per UDP port; the output is called from one at a time.
 type receiver struct {
 	onDrop func(reason string, n int)
+	jumps  *jumps
 	failed chan struct{} // closed when the output has returned an error
 	heard  atomic.Uint64 // packets of all kinds so far
 
@@ -31,8 +33,8 @@ type receiver struct {
 	unit      ntpUnit
 }
 
-func newReceiver(clock *ingest.Clock, onDrop func(string, int)) *receiver {
-	return &receiver{clock: clock, onDrop: onDrop, failed: make(chan struct{})}
+func newReceiver(clock *ingest.Clock, jumps *jumps, onDrop func(string, int)) *receiver {
+	return &receiver{clock: clock, jumps: jumps, onDrop: onDrop, failed: make(chan struct{})}
 }
 
 // take sets what is received. It comes before the first packet.
@@ -147,8 +149,28 @@ func (r *receiver) packet(in *input, p *rtp.Packet) {
 		r.onDrop(dropStart, 1)
 		return
 	}
+	if out.Discontinuity && in.placed {
+		r.jumps.note(in.track.Kind, out.Arrival)
+	}
+	in.placed = true
 	if !r.closed { // announcing may have failed
 		r.delivered = true
 		r.fail(r.out.Packet(out))
 	}
+}
+
+// jumps says when a sender's clock cannot be followed: the first time at once, then at most once a minute.
+type jumps struct {
+	log  *slog.Logger
+	said time.Time
+	n    int // since then
+}
+
+func (j *jumps) note(kind media.Kind, now time.Time) {
+	if j.n++; now.Sub(j.said) < time.Minute {
+		return
+	}
+	j.log.Warn("the sender's clock has jumped, stood still or run away; its packets are timed by their arrival: check its time settings",
+		"track", kind, "times", j.n)
+	j.said, j.n = now, 0
 }

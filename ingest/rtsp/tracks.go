@@ -19,6 +19,7 @@ type input struct {
 	track  media.Track
 	video  *depacketizer // nil for sound
 	report senderReport
+	placed bool // its first packet has its time
 }
 
 // Bounds on what a description may cost: sockets for each sound track, and names in texts.
