@@ -230,7 +230,9 @@ func (k *keeper) enter(s State) {
 // one switch do not come back in step. The time that the attempt has waited for answers counts: a camera that hangs is
 // asked again soon, so that it is back soon after it wakes.
 func (k *keeper) pause(failures int, err error, waited time.Duration) time.Duration {
-	jitter := func(d time.Duration) time.Duration { return min(k.Max, time.Duration(float64(d)*(0.8+0.4*rand.Float64()))) }
+	jitter := func(d time.Duration) time.Duration {
+		return min(k.Max, time.Duration(float64(d)*(0.8+0.4*rand.Float64())))
+	}
 	if errors.Is(err, ErrPermanent) {
 		return jitter(k.Max)
 	}

@@ -148,7 +148,7 @@ func TestPullFromStrangers(t *testing.T) {
 		answer func(net.Conn)
 		want   string
 	}{
-		{"silent", "rtsp", answers(nil), "does not answer OPTIONS: does the camera hang"},
+		{"silent", "rtsp", answers(nil), "does not answer OPTIONS: does the camera hang, or is this not its RTSP port? (request timed out)"},
 		{"silent after OPTIONS", "rtsp", answers(map[string]func(net.Conn){"OPTIONS": text(options)}), "does not answer DESCRIBE"},
 		{"silent instead of TLS", "rtsps", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, "does not answer OPTIONS"},
 		{"endless TLS record", "rtsps", func(c net.Conn) { text("\x16\x03\x03\x3f\xff")(c); drip("\x02", time.Millisecond)(c) }, "answer to OPTIONS did not end in time"},

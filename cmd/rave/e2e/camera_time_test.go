@@ -48,7 +48,7 @@ func TestCameraClocks(t *testing.T) {
 	const first, second = 4 * fps, 7 * fps
 	clocks := map[string]camera.Steps{
 		"ahead":  {{Frame: first, By: 3 * time.Hour}, {Frame: second, By: 30 * time.Hour}},
-		"back":   {{Frame: first, By: -3 * time.Hour}, {Frame: second, By: -2 * time.Second}},
+		"back":   {{Frame: first, By: -3 * time.Hour}, {Frame: second, By: -3 * time.Second}},
 		"still":  {{Frame: first, Stop: true}, {Frame: second}},
 		"always": {{Frame: 0, Stop: true}},
 	}
@@ -86,7 +86,16 @@ func TestCameraClocks(t *testing.T) {
 		if busy := p.metric("rave_frames_dropped_total", fmt.Sprintf("stream=%q", name)); float64(report.Lost) > busy {
 			t.Errorf("%s: %d frames are lost, %v counted", path, report.Lost, busy)
 		}
-		ascending(t, r)
+		if !strings.HasSuffix(path, "/original") {
+			ascending(t, r)
+			continue
+		}
+		pictures := r.Pictures() // equal timestamps for half a second are a camera's own business
+		for i := range max(0, len(pictures)-1) {
+			if a, b := pictures[i].PTS, pictures[i+1].PTS; b < a {
+				t.Errorf("%s: picture %d: timestamp %v after %v", path, i+1, b, a)
+			}
+		}
 	}
 	for name := range clocks {
 		if n := strings.Count(p.Output(), "the sender's clock has jumped"); n != len(clocks) {
