@@ -84,12 +84,29 @@ func Ratios(rows []Row) []Ratio {
 			if of.Clip != to.Clip || of.System == to.System || of.System == (Direct{}).Name() {
 				continue
 			}
-			list = append(list,
-				ratio(of, to, "cpu per picture", func(s Slice) float64 { return float64(s.CPU) / float64(max(1, s.Pictures)) }),
-				ratio(of, to, "latency p50", func(s Slice) float64 { return float64(s.Latency.P50) }))
+			list = append(list, both(of, to)...)
 		}
 	}
 	return list
+}
+
+// Against compares each row with that of the same system and clip whose name has the suffix, slice against slice.
+func Against(rows []Row, suffix string) []Ratio {
+	var list []Ratio
+	for _, of := range rows {
+		i := slices.IndexFunc(rows, func(to Row) bool { return to.Clip == of.Clip && to.System == of.System+suffix })
+		if i >= 0 {
+			list = append(list, both(of, rows[i])...)
+		}
+	}
+	return list
+}
+
+func both(of, to Row) []Ratio {
+	return []Ratio{
+		ratio(of, to, "cpu per picture", func(s Slice) float64 { return float64(s.CPU) / float64(max(1, s.Pictures)) }),
+		ratio(of, to, "latency p50", func(s Slice) float64 { return float64(s.Latency.P50) }),
+	}
 }
 
 func ratio(of, to Row, what string, value func(Slice) float64) Ratio {
@@ -170,7 +187,7 @@ func (r Result) Table(w io.Writer) error {
 			line("%s\t%s\t%s", row.Clip, row.System, row.NoStatus)
 		}
 	}
-	line("\nturn by turn against FFmpeg: median (lowest to highest)\n")
+	line("\nturn by turn: median (lowest to highest)\n")
 	for _, q := range r.Ratios {
 		line("%s\t%s / %s\t%s\t%.2f (%.2f to %.2f)", q.Clip, q.Of, q.To, q.What, q.Median, q.Lowest, q.Highest)
 	}

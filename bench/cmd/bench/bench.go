@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -37,7 +38,7 @@ func parse(args []string) (options, error) {
 	set.StringVar(&o.rave, "rave", ".build/rave", "the program to measure")
 	set.StringVar(&o.json, "json", "", "file for all figures")
 	set.StringVar(&o.alone, "stages-alone", "", `file with what stages cost alone: [{"clip","system","cpu_ms_per_frame":{stage: ms}}]`)
-	set.StringVar(&o.systems, "systems", "direct,lanczos,ffmpeg,copy,live-x2", "systems, which take turns in this order")
+	set.StringVar(&o.systems, "systems", "direct,lanczos,ffmpeg,copy,live-x2", "systems, which take turns in this order; with "+inProcess+" after it, RAVE without workers")
 	set.StringVar(&o.scenes, "clips", "cockatoo25,cockatoo,security", "clips")
 	set.DurationVar(&o.length, "length", time.Minute, "time measured for each row")
 	set.IntVar(&o.turns, "turns", 4, "slices that each row is cut into")
@@ -78,8 +79,20 @@ func scenes() []scene {
 	}
 }
 
+// inProcess is the end of a system's name: RAVE without worker processes.
+const inProcess = ":off"
+
 // system returns a system by its name.
 func (o options) system(name string, s scene) (measure.System, error) {
+	if base, ok := strings.CutSuffix(name, inProcess); ok {
+		system, err := o.system(base, s)
+		rave, isRAVE := system.(measure.RAVE)
+		if err != nil || !isRAVE {
+			return nil, errors.Join(fmt.Errorf("system %s: only RAVE has workers", name), err)
+		}
+		rave.Label, rave.Extra = name, "workers: off"
+		return rave, nil
+	}
 	copyModel := filepath.Join(o.root, "engine", "model", "testdata", "luma-copy-x2.onnx")
 	switch name {
 	case "direct":
@@ -119,7 +132,7 @@ func bench(ctx context.Context, args []string) error {
 	}
 	measure.Above(result.Rows)
 	measure.SetOwnCost(result.Rows, alone)
-	result.Ratios = measure.Ratios(result.Rows)
+	result.Ratios = append(measure.Ratios(result.Rows), measure.Against(result.Rows, inProcess)...)
 	if o.json != "" {
 		var text bytes.Buffer
 		if err := result.JSON(&text); err != nil {

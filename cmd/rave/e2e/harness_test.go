@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,6 +64,7 @@ type settings struct {
 	models  string // YAML below models:, beside those of the tests
 	env     []string
 	auth    string // user:password for HTTP
+	binary  string // the program; "" is the one under test
 }
 
 func (s settings) yaml(rtsp, http string, rtpPort int) string {
@@ -112,7 +114,7 @@ func launch(t *testing.T, s settings) *program {
 		t.Fatal(err)
 	}
 	var err error
-	p.Process, err = process.Start(process.Config{Name: "rave", Path: shared.binary, Args: []string{"serve", "-c", path}, Env: s.env})
+	p.Process, err = process.Start(process.Config{Name: "rave", Path: cmp.Or(s.binary, shared.binary), Args: []string{"serve", "-c", path}, Env: s.env})
 	if err != nil {
 		t.Fatal(err)
 	}
