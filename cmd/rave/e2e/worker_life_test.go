@@ -64,7 +64,7 @@ func TestUpgradeInPlace(t *testing.T) {
 			for _, s := range streams {
 				pid := p.worker(ctx, s)
 				killed[pid] = true
-				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH { //nolint:errorlint // of a system call
+				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
 					t.Fatal(err)
 				}
 			}
