@@ -105,6 +105,17 @@ func TestRowsRatiosAndOwnCost(t *testing.T) {
 	}
 }
 
+func TestAgainstTheSameSystem(t *testing.T) {
+	const ms = time.Millisecond
+	got := Against([]Row{
+		NewRow("c", "lanczos", []Slice{slice(103*ms, 10, 11*ms)}), NewRow("c", "lanczos:off", []Slice{slice(100*ms, 10, 10*ms)}),
+		NewRow("d", "lanczos:off", []Slice{slice(1*ms, 10, 1*ms)}), NewRow("c", "copy", []Slice{slice(1*ms, 10, 1*ms)}),
+	}, ":off")
+	if len(got) != 2 || got[0] != (Ratio{"c", "cpu per picture", "lanczos", "lanczos:off", 1.03, 1.03, 1.03}) || got[1].Median != 1.1 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestMachineTicks(t *testing.T) {
 	idle, total := machineTicks("cpu  100 1 50 800 40 2 3 4 30 0\ncpu0 1 1 1 1\n")
 	if idle != 840 || total != 1000 {
