@@ -24,7 +24,7 @@ import (
 func TestFaultInWorker(t *testing.T) {
 	t.Parallel()
 	ctx := deadline(t)
-	// Four slices a picture: FFmpeg decodes them on threads of its own, which Go does not know.
+	// Four slices a picture: FFmpeg decodes them on threads of its own as well, which Go does not know.
 	sliced := transcode(ctx, t, makeClip(ctx, t, clip.Params{}), "-c:v libx264 -preset veryfast -crf 22 -bf 0 -g 10 -slices 4")
 	trigger := filepath.Join(t.TempDir(), "abort")
 	victim, other := startCamera(ctx, t, camera.Config{Clip: sliced}), startCamera(ctx, t, camera.Config{})
