@@ -163,6 +163,13 @@ func (c *guardedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// camera is the address at the other end.
+func (g *guard) camera() net.Addr {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.conn.RemoteAddr()
+}
+
 // explain replaces an error of the library that says less than is known here.
 func (g *guard) explain(err error) error {
 	g.mu.Lock()

@@ -108,6 +108,15 @@ func answers(say map[string]func(c net.Conn)) func(net.Conn) {
 	}
 }
 
+// raw says something else to the first request than the beginning of an answer.
+func raw(say func(net.Conn)) func(net.Conn) {
+	return func(c net.Conn) {
+		if _, _, err := nextRequest(bufio.NewReader(c)); err == nil {
+			say(c)
+		}
+	}
+}
+
 func text(s string) func(net.Conn) { return func(c net.Conn) { _, _ = io.WriteString(c, s) } }
 
 // drip sends a text again and again, piece by piece.
@@ -164,15 +173,15 @@ func TestPullFromStrangers(t *testing.T) {
 			text("Content-Length: 99999999999\r\n\r\n")(c)
 			flood("v=0\r\n")(c)
 		}}), "Content-Length exceeds"},
-		{"endless answers to other questions", "rtsp", flood("RTSP/1.0 200 OK\r\nCSeq: 77\r\n\r\n"), "stream cam1"},
-		{"endless noise", "rtsp", flood("noise"), `answer to OPTIONS is not RTSP, beginning with "noisenoise`},
-		{"endless packets", "rtsp", flood("$\x00\x00\x04abcd"), "unexpected interleaved frame"},
-		{"HTTP", "rtsp", text("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n400 Bad Request"),
+		{"endless answers to other questions", "rtsp", raw(flood("RTSP/1.0 200 OK\r\nCSeq: 77\r\n\r\n")), "stream cam1"},
+		{"endless noise", "rtsp", raw(flood("noise")), `answer to OPTIONS is not RTSP, beginning with "noisenoise`},
+		{"endless packets", "rtsp", raw(flood("$\x00\x00\x04abcd")), "unexpected interleaved frame"},
+		{"HTTP", "rtsp", raw(text("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n400 Bad Request")),
 			`answer to OPTIONS is not RTSP, beginning with "HTTP/1.1 400 Bad Request": is this its RTSP port?`},
-		{"malformed header", "rtsp", func(c net.Conn) {
+		{"malformed header", "rtsp", raw(func(c net.Conn) {
 			text("RTSP/1.0 200 OK\r\nCSeq 1\r\n\r\n")(c)
 			_, _ = io.Copy(io.Discard, c)
-		}, `answer to OPTIONS is not RTSP, with the header line "CSeq 1"`},
+		}), `answer to OPTIONS is not RTSP, with the header line "CSeq 1"`},
 		{"slow and never done", "rtsp", func(c net.Conn) {
 			answers(map[string]func(net.Conn){
 				"OPTIONS": func(c net.Conn) { slow(c); text(options)(c) },

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -109,7 +108,9 @@ func (p *Pull) Run(ctx context.Context, out media.Output) error {
 	defer r.close()
 	g := newGuard(p)
 	defer g.close()
-	c := p.client(r, g)
+	var udp sockets
+	defer udp.close() // after the client
+	c := p.client(r, g, &udp)
 	if err := c.Start2(); err != nil {
 		return p.explain(err)
 	}
@@ -122,7 +123,7 @@ func (p *Pull) Run(ctx context.Context, out media.Output) error {
 		}
 		c.Close()
 	}()
-	err := p.play(c, r)
+	err := p.play(c, r, g, &udp)
 	if err == nil {
 		err = p.wait(ctx, c, r)
 	}
@@ -145,13 +146,13 @@ func (p *Pull) hangUp(c *gortsplib.Client, g *guard) {
 }
 
 // client configures gortsplib. Nothing in it logs by itself.
-func (p *Pull) client(r *receiver, g *guard) *gortsplib.Client {
+func (p *Pull) client(r *receiver, g *guard, ports *sockets) *gortsplib.Client {
 	c := &gortsplib.Client{
 		Scheme: p.url.Scheme, Host: p.url.Host,
 		ReadTimeout:   24 * time.Hour, // see guard and wait
 		WriteTimeout:  5 * time.Second,
 		UserAgent:     "rave",
-		ListenPacket:  listenPacket,
+		ListenPacket:  ports.listen,
 		DialContext:   g.dial,
 		OnRequest:     g.request,
 		OnResponse:    g.response,
@@ -178,20 +179,8 @@ func (p *Pull) client(r *receiver, g *guard) *gortsplib.Client {
 	return c
 }
 
-// listenPacket asks for a receive buffer that takes a keyframe of a large camera at once; the system may give less.
-// Package egress/rtsp has the same; the two know nothing of each other.
-func listenPacket(network, address string) (net.PacketConn, error) {
-	pc, err := net.ListenPacket(network, address)
-	if err == nil {
-		if u, ok := pc.(*net.UDPConn); ok {
-			_ = u.SetReadBuffer(4 << 20) // a wish
-		}
-	}
-	return pc, err
-}
-
 // play describes, sets up and starts the stream.
-func (p *Pull) play(c *gortsplib.Client, r *receiver) error {
+func (p *Pull) play(c *gortsplib.Client, r *receiver, g *guard, udp *sockets) error {
 	desc, _, err := c.Describe(&p.url)
 	if err != nil {
 		return err
@@ -203,10 +192,15 @@ func (p *Pull) play(c *gortsplib.Client, r *receiver) error {
 	p.sayIgnored(ignored)
 	r.take(inputs)
 	for _, in := range inputs {
-		if _, err := c.Setup(desc.BaseURL, in.media, 0, 0); err != nil {
+		answer, err := c.Setup(desc.BaseURL, in.media, 0, 0)
+		if err != nil {
 			return err
 		}
-		c.OnPacketRTP(in.media, in.format, func(pkt *rtp.Packet) { r.packet(in, pkt) })
+		u := udp.port(in, r, answer, g.camera())
+		c.OnPacketRTP(in.media, in.format, func(pkt *rtp.Packet) {
+			r.packet(in, pkt)
+			u.takeOver(pkt)
+		})
 		c.OnPacketRTCP(in.media, func(pkt rtcp.Packet) { r.report(in, pkt) })
 	}
 	if _, err = c.Play(nil); err != nil {

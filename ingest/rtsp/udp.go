@@ -1,0 +1,143 @@
+package rtsp
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v4/pkg/base"
+	"github.com/bluenviron/gortsplib/v4/pkg/headers"
+	"github.com/pion/rtp"
+)
+
+// sockets knows the UDP sockets of one attempt. The zero value is ready.
+type sockets struct {
+	mu     sync.Mutex
+	byPort map[int]*net.UDPConn // that gortsplib opened
+	taken  []*port
+}
+
+// listen asks for a receive buffer that takes a keyframe of a large camera at once; the system may give less. Package
+// egress/rtsp has the same; the two know nothing of each other.
+func (s *sockets) listen(network, address string) (net.PacketConn, error) {
+	pc, err := net.ListenPacket(network, address)
+	if err != nil {
+		return nil, err
+	}
+	if u, ok := pc.(*net.UDPConn); ok {
+		_ = u.SetReadBuffer(4 << 20) // a wish
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.byPort == nil {
+			s.byPort = map[int]*net.UDPConn{}
+		}
+		s.byPort[u.LocalAddr().(*net.UDPAddr).Port] = u
+	}
+	return pc, nil
+}
+
+// port takes over the RTP of one track from gortsplib, whose way of reordering delays everything behind a lost packet
+// (see reorderer). gortsplib keeps the socket, for RTCP's sake and to keep paths through firewalls open; it hears of
+// the first packet only, so its receiver reports are signs of life and no statistics.
+type port struct {
+	in       *input
+	receiver *receiver
+	theirs   *net.UDPConn
+	from     netip.AddrPort // the camera
+
+	once    sync.Once
+	running sync.WaitGroup
+	ours    *net.UDPConn // set once; nil: gortsplib goes on
+}
+
+// port returns nil if the answer to SETUP does not say between which ports RTP travels in clear: over TCP, encrypted, or
+// from a camera that names none.
+func (s *sockets) port(in *input, r *receiver, answer *base.Response, camera net.Addr) *port {
+	var h headers.Transport
+	tcp, ok := camera.(*net.TCPAddr)
+	if !ok || h.Unmarshal(answer.Header["Transport"]) != nil || h.Protocol != headers.TransportProtocolUDP || h.Secure ||
+		h.Delivery != nil && *h.Delivery == headers.TransportDeliveryMulticast || h.ClientPorts == nil || h.ServerPorts == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	theirs := s.byPort[h.ClientPorts[0]]
+	if theirs == nil {
+		return nil
+	}
+	from := netip.AddrPortFrom(tcp.AddrPort().Addr().Unmap(), uint16(h.ServerPorts[0])) //nolint:gosec // a port
+	u := &port{in: in, receiver: r, theirs: theirs, from: from}
+	s.taken = append(s.taken, u)
+	return u
+}
+
+// close ends all reading. It comes after gortsplib's.
+func (s *sockets) close() {
+	for _, u := range s.taken {
+		u.close()
+	}
+}
+
+// takeOver runs on the goroutine in which gortsplib reads, with the first packet: the reading after it fails and ends.
+func (u *port) takeOver(first *rtp.Packet) {
+	if u == nil {
+		return
+	}
+	u.once.Do(func() {
+		file, err := u.theirs.File()
+		if err != nil {
+			return // out of descriptors: gortsplib goes on
+		}
+		defer file.Close()
+		ours, err := net.FilePacketConn(file)
+		if err != nil {
+			return
+		}
+		u.ours = ours.(*net.UDPConn)
+		_ = u.theirs.SetReadDeadline(time.Unix(1, 0))
+		u.running.Go(func() { u.read(ours.(*net.UDPConn), &reorderer{next: first.SequenceNumber + 1}, first.SSRC) })
+	})
+}
+
+// read passes packets on until the socket is closed.
+func (u *port) read(conn *net.UDPConn, order *reorderer, ssrc uint32) {
+	buffer := make([]byte, 1<<16)
+	for {
+		_ = conn.SetReadDeadline(order.deadline())
+		n, from, err := conn.ReadFromUDPAddrPort(buffer)
+		now := time.Now()
+		var ready []*rtp.Packet
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			ready = order.expire(now)
+		case err != nil:
+			return
+		case netip.AddrPortFrom(from.Addr().Unmap(), from.Port()) != u.from:
+			continue // a stranger
+		default:
+			p := &rtp.Packet{}
+			if err := p.Unmarshal(bytes.Clone(buffer[:n])); err == nil && p.PayloadType != u.in.format.PayloadType() {
+				continue // not ours
+			} else if err != nil || p.SSRC != ssrc {
+				u.receiver.onDrop(dropRTP, 1)
+				continue
+			}
+			ready = order.push(p, now)
+		}
+		for _, p := range ready {
+			u.receiver.packet(u.in, p)
+		}
+	}
+}
+
+func (u *port) close() {
+	u.once.Do(func() {}) // none from here on
+	if u.ours != nil {
+		_ = u.ours.Close()
+	}
+	u.running.Wait()
+}
