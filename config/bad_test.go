@@ -74,6 +74,10 @@ var bad = []struct{ key, file, want string }{
 		`rave.yaml:4: users[0].streams: is a single value where a list belongs`},
 	{"workers", "workers: maybe",
 		`rave.yaml:1: workers: "maybe" is not a way of running streams; use on or off`},
+	{"limits.worker_memory", "limits: {worker_memory: 2}",
+		`rave.yaml:1: limits.worker_memory: "2" is not a size of memory; use auto, or 256M to 1024G, such as 800M or 4G`},
+	{"limits.worker_memory", "limits: {worker_memory: 64M}",
+		`rave.yaml:1: limits.worker_memory: "64M" is not a size of memory; use auto, or 256M to 1024G, such as 800M or 4G`},
 	{"cpu.threads", "cpu: {threads: -1}",
 		`rave.yaml:1: cpu.threads: "-1" is not a number of threads; use 0 for all cores, or 1 to 1024`},
 	{"rtsp.max_connections", "rtsp: {max_connections: 1}",
@@ -134,12 +138,6 @@ var bad = []struct{ key, file, want string }{
 	{"options.output.scale", "output: {scale: 5x}", `output.scale: "5x" is not a scale; use auto, 1, 1.5, 2, 3 or 4`},
 	{"options.output.max", "output: {max: 4k}", `output.max: "4k" is not a size; use WIDTHxHEIGHT in pixels, 16 to ` +
 		`16384 each, such as 3840x2160`},
-	{"options.max_pixels", "max_pixels: 3840x2160", `max_pixels: "3840x2160" is not a number of pixels; use 76800 (320x240) ` +
-		`to 268435456 (16384x16384)`},
-	{"options.max_pixels", "max_pixels: 76799", `max_pixels: "76799" is not a number of pixels; use 76800 (320x240) to ` +
-		`268435456 (16384x16384)`},
-	{"options.max_pixels", "max_pixels: 268435457", `max_pixels: "268435457" is not a number of pixels; use 76800 (320x240) ` +
-		`to 268435456 (16384x16384)`},
 	{"options.encode.codec", "encode: {codec: av1}", `encode.codec: "av1" is not a codec; use h264`},
 	{"options.encode.preset", "encode: {preset: warp}", `encode.preset: "warp" is not a preset; use ultrafast, ` +
 		`superfast, veryfast, faster, fast, medium, slow, slower or veryslow`},
@@ -195,7 +193,7 @@ func TestBadFiles(t *testing.T) {
 		{"nothing near", "cpu: {affinity: 1}", `rave.yaml:1: cpu.affinity: unknown key; known here: threads`},
 		{"credentials are not defaults", "stream_defaults: {password: secret}",
 			`rave.yaml:1: stream_defaults.password: unknown key; known here: transport, video_timeout, reconnect, ` +
-				`deinterlace, quality, strict, output, max_pixels, encode`},
+				`deinterlace, quality, strict, output, encode`},
 		{"key twice", "cpu: {threads: 1}\nlog: {}\ncpu: {threads: 2}", `rave.yaml:3: cpu: given twice, first in line 1`},
 		{"stream twice", "streams:\n  a: {source: publish}\n  a: {source: publish}",
 			`rave.yaml:3: streams.a: given twice, first in line 2`},
@@ -218,7 +216,7 @@ func TestBadFiles(t *testing.T) {
 		{"special first character", "users:\n- name: a\n  password: @secret", `rave.yaml:3: not valid YAML: found ` +
 			`character that cannot start any token (quote values with special characters)`},
 		{"merge", "x: &x {threads: 1}\ncpu: {<<: *x}", "rave.yaml:1: x: unknown key; known here: log, rtsp, http, " +
-			"auth, users, cpu, workers, onnxruntime, models, stream_defaults, streams\n" +
+			"auth, users, cpu, workers, limits, onnxruntime, models, stream_defaults, streams\n" +
 			"rave.yaml:2: cpu: only plain keys are understood; to share settings use stream_defaults"},
 		{"second document", "cpu: {}\n---\ncpu: {}", `rave.yaml:2: a second document begins; keep everything in one`},
 		{"control characters", "log: {level: \"a\\0b\"}", `rave.yaml:1: log.level: holds bytes that are not text`},

@@ -16,6 +16,7 @@ type Config struct {
 	Users       []User
 	CPU         CPU
 	Workers     Workers
+	Limits      Limits
 	ONNXRuntime ONNXRuntime
 	Models      map[string]string // model name → path of an .onnx file, beside the embedded models
 	// StreamDefaults is what each stream starts from; its Name, Source, Username and Password are empty. It has been
@@ -72,6 +73,11 @@ const (
 	WorkersOff Workers = "off" // all in the main process
 )
 
+// Limits bound what hostile or broken input can take.
+type Limits struct {
+	WorkerMemory Memory // of each worker process
+}
+
 // CPU is the budget of the machine's cores that all streams share.
 type CPU struct {
 	Threads int // 0: all cores
@@ -123,6 +129,7 @@ func (c *Config) schema() section {
 		{"users", c.users()},
 		{"cpu", c.CPU.schema()},
 		{"workers", choice(&c.Workers, "a way of running streams", WorkersOn, WorkersOff)},
+		{"limits", c.Limits.schema()},
 		{"onnxruntime", c.ONNXRuntime.schema()},
 		{"models", c.models()},
 		{"stream_defaults", c.StreamDefaults.options()},
@@ -152,6 +159,10 @@ func (h *HTTP) schema() section {
 
 func (c *CPU) schema() section {
 	return section{{"threads", integer(&c.Threads, parseThreads)}}
+}
+
+func (l *Limits) schema() section {
+	return section{{"worker_memory", value(&l.WorkerMemory, parseMemory, Memory.String)}}
 }
 
 func (o *ONNXRuntime) schema() section {

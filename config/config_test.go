@@ -38,6 +38,7 @@ users:
   - {name: alice, password: "p@ss #1: marked", permissions: [read, status], streams: [front]}
   - {name: bob, password_hash: $2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy, permissions: [publish]}
 cpu: {threads: 3}
+limits: {worker_memory: 1536M}
 onnxruntime: {library: lib/libonnxruntime.so}
 models: {my-x2: models/my.onnx, other: /other.onnx}
 stream_defaults:
@@ -59,7 +60,6 @@ streams:
     quality: [live-x2, lanczos]
     strict: true
     output: {scale: 3}
-    max_pixels: 8294400
     encode: {codec: h264, preset: fast, bitrate: 2.5M, gop: 500ms}
   studio:
     source: publish
@@ -78,6 +78,7 @@ func TestFullFile(t *testing.T) {
 			Permissions: []Permission{PermPublish}, Streams: []string{"*"}},
 	}
 	want.CPU = CPU{3}
+	want.Limits = Limits{1536 << 20}
 	want.ONNXRuntime = ONNXRuntime{"lib/libonnxruntime.so"}
 	want.Models = map[string]string{"my-x2": "models/my.onnx", "other": "/other.onnx"}
 	d := &want.StreamDefaults
@@ -91,7 +92,7 @@ func TestFullFile(t *testing.T) {
 		Name: "back", Source: Source{"rtsp://cam2/live"}, Username: "viewer", Password: "007", Transport: TransportUDP,
 		VideoTimeout: 90 * time.Second, Reconnect: Reconnect{time.Second, time.Minute}, Deinterlace: DeinterlaceOff,
 		Quality: []string{"live-x2", "lanczos"}, Strict: true, Output: Output{3, Size{1920, 1080}},
-		MaxPixels: 8294400, Encode: Encode{CodecH264, "fast", 2.5e6, 500 * time.Millisecond},
+		Encode: Encode{CodecH264, "fast", 2.5e6, 500 * time.Millisecond},
 	}, studio}
 	if !c.Equal(want) {
 		t.Errorf("got:\n%+v\nwant:\n%+v", *c, *want)

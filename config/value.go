@@ -56,15 +56,6 @@ func parseSize(text string) (Size, error) {
 	return Size{width, height}, nil
 }
 
-func parsePixels(text string) (int, error) {
-	const least, most = 320 * 240, 16384 * 16384
-	n, err := strconv.Atoi(text)
-	if err != nil || n < least || n > most {
-		return 0, fmt.Errorf("is not a number of pixels; use %d (320x240) to %d (16384x16384)", least, most)
-	}
-	return n, nil
-}
-
 // Bitrate is in bits per second. BitrateAuto follows size and frame rate.
 type Bitrate int
 
@@ -101,6 +92,39 @@ func parseBitrate(text string) (Bitrate, error) {
 		return Bitrate(bits), nil
 	}
 	return 0, errors.New("is not a bitrate; use auto, or bits per second from 16k to 500M, such as 800k or 4M")
+}
+
+// Memory is in bytes. MemoryAuto follows the machine.
+type Memory int64
+
+// MemoryAuto is half of what the machine or the container has.
+const MemoryAuto Memory = 0
+
+// String returns "auto", "512M", "2G" and so on; the units are powers of 1024.
+func (m Memory) String() string {
+	switch {
+	case m == MemoryAuto:
+		return auto
+	case m%(1<<30) == 0:
+		return strconv.FormatInt(int64(m>>30), 10) + "G"
+	default:
+		return strconv.FormatInt(int64(m>>20), 10) + "M"
+	}
+}
+
+func parseMemory(text string) (Memory, error) {
+	if text == auto {
+		return MemoryAuto, nil
+	}
+	digits, shift := strings.TrimSuffix(text, "M"), 20
+	if strings.HasSuffix(text, "G") {
+		digits, shift = strings.TrimSuffix(text, "G"), 30
+	}
+	n, err := strconv.ParseInt(digits, 10, 32)
+	if bytes := Memory(n) << shift; err == nil && digits != text && bytes >= 256<<20 && bytes <= 1<<40 {
+		return bytes, nil
+	}
+	return 0, errors.New("is not a size of memory; use auto, or 256M to 1024G, such as 800M or 4G")
 }
 
 func parseLevel(text string) (slog.Level, error) {

@@ -40,6 +40,7 @@ type app struct {
 // options are what the demo does differently.
 type options struct {
 	onReady func(*app) // the servers listen
+	written *logWriter // behind the log
 }
 
 // shutdownLimit is how long an orderly end may take before the process ends anyway.
@@ -51,6 +52,9 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 	a := &app{cfg: cfg, log: log, started: time.Now(), registry: prometheus.NewRegistry()}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.stats = stats.New(a.registry)
+	a.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "rave_log_lines_lost_total", Help: "Lines of the log that could not be written: it was full, closed or not read.",
+	}, opt.written.Lost))
 	a.device = software.New(software.Config{Library: cfg.ONNXRuntime.Library, Models: cfg.Models, Log: log})
 	var err error
 	if a.plan, err = engine.ChoosePlan(ctx, a.device); err != nil {
@@ -83,7 +87,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 	g.Go(func() error {
 		<-ctx.Done()
 		log.Info("stopping")
-		limit = time.AfterFunc(shutdownLimit, a.giveUp)
+		limit = time.AfterFunc(shutdownLimit, func() { a.giveUp(opt.written) })
 		return ctx.Err()
 	})
 	g.Go(func() error { return a.runStreams(ctx) })
@@ -108,22 +112,22 @@ func (a *app) runStreams(ctx context.Context) error {
 // announce says where everything is, and what cannot work, before the first camera has answered.
 func (a *app) announce() {
 	a.log.Info("serving", "version", version, "rtsp", a.rtsp.Addr(), "http", a.web.Addr().String(), "streams", len(a.streams),
-		"workers", a.cfg.Workers)
+		"workers", a.cfg.Workers, "worker_memory_mib", a.workerMemory()>>20)
+	a.checkFiles()
 	if len(a.streams) == 0 {
 		a.log.Warn("no streams are configured; add some under streams:, as rave.example.yaml shows")
 	}
-	for name, path := range a.cfg.Models {
-		if f, err := os.Open(path); err != nil {
+	for name := range a.cfg.Models {
+		if err := a.device.CheckModelFile(name); err != nil {
 			a.log.Error("a model cannot be read; streams go on with the next entry of their quality", "model", name, "err", err)
-		} else if err := f.Close(); err != nil {
-			a.log.Error("a model cannot be read", "model", name, "err", err)
 		}
 	}
 }
 
 // giveUp ends the process when it does not end by itself.
-func (a *app) giveUp() {
+func (a *app) giveUp(written *logWriter) {
 	a.log.Error("the orderly end took too long; ending now", "limit", shutdownLimit)
+	written.Close()
 	os.Exit(exitFailed)
 }
 
@@ -138,9 +142,9 @@ func (a *app) listenRTSP() (*rtsp.Server, error) {
 	})
 	switch {
 	case errors.Is(err, rtsp.ErrUDPPort):
-		return nil, a.cfg.Errorf("rtsp.rtp_port", "%v; choose another port, auto, or udp: false", err)
+		return nil, a.cannotListen("rtsp.rtp_port", ", auto, or udp: false", err)
 	case err != nil:
-		return nil, a.cfg.Errorf("rtsp.listen", "%v; choose another address, or end what uses it", err)
+		return nil, a.cannotListen("rtsp.listen", "", err)
 	}
 	return srv, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -61,11 +62,14 @@ func demo(ctx context.Context) error {
 	if err != nil {
 		return usageError{err}
 	}
-	log := newLogger(cfg.Log, os.Stderr)
+	log, written := newLogger(cfg.Log, os.Stderr)
+	defer written.Close()
+	screen := newLogWriter(os.Stdout)
+	defer screen.Close()
 	g.Go(func() error {
 		defer log.Debug("demo ends")
-		return serve(ctx, cfg, log, options{onReady: func(a *app) {
-			announce(a)
+		return serve(ctx, cfg, log, options{written: written, onReady: func(a *app) {
+			announce(screen, a)
 			go statusLines(ctx, a, log)
 		}})
 	})
@@ -84,12 +88,12 @@ func (c cameraOutput) Tracks(t []media.Track) error { return c.path.Open(t) }
 // Packet implements media.Output.
 func (c cameraOutput) Packet(p media.Packet) error { return c.path.Write(p) }
 
-func announce(a *app) {
-	fmt.Printf("\nTwo simulated cameras are being enhanced. Watch them with any RTSP player:\n")
+func announce(w io.Writer, a *app) {
+	fmt.Fprintf(w, "\nTwo simulated cameras are being enhanced. Watch them with any RTSP player:\n")
 	for _, s := range a.streams {
-		fmt.Printf("  %-10s enhanced %s\n  %-10s original %s\n", s.cfg.Name, a.url(s.cfg.Name), "", a.url(s.cfg.Name+"/original"))
+		fmt.Fprintf(w, "  %-10s enhanced %s\n  %-10s original %s\n", s.cfg.Name, a.url(s.cfg.Name), "", a.url(s.cfg.Name+"/original"))
 	}
-	fmt.Printf("Status page: http://%[1]s/   metrics: http://%[1]s/metrics\nCtrl-C ends it.\n\n", reachable(a.web.Addr().String()))
+	fmt.Fprintf(w, "Status page: http://%[1]s/   metrics: http://%[1]s/metrics\nCtrl-C ends it.\n\n", reachable(a.web.Addr().String()))
 }
 
 // statusLines prints one line every few seconds.

@@ -17,7 +17,7 @@ func (a *app) listenHTTP() (*web.Server, error) {
 	}
 	srv, err := web.New(cfg)
 	if err != nil {
-		return nil, a.cfg.Errorf("http.listen", "%v", err)
+		return nil, a.cannotListen("http.listen", "", err)
 	}
 	return srv, nil
 }

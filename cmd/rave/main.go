@@ -33,6 +33,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	signal.Ignore(syscall.SIGPIPE) // a log or a screen that has gone is an error of writing, and ends no stream
 	root := rootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -41,12 +42,19 @@ func run(args []string) int {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &usage):
-		fmt.Fprintln(os.Stderr, "rave:", err)
+		complain(err)
 		return exitUsage
 	default:
-		fmt.Fprintln(os.Stderr, "rave:", err)
+		complain(err)
 		return exitFailed
 	}
+}
+
+// complain says why the program ends, to whom it may concern.
+func complain(err error) {
+	w := newLogWriter(os.Stderr)
+	defer w.Close()
+	fmt.Fprintln(w, "rave:", err)
 }
 
 func rootCommand() *cobra.Command {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -40,8 +41,9 @@ RUN_FOR=30s in the environment ends it by itself.`,
 				return err
 			}
 			defer cancel()
-			log := newLogger(cfg.Log, os.Stderr)
-			return serve(ctx, cfg, log, options{})
+			log, written := newLogger(cfg.Log, os.Stderr)
+			defer written.Close()
+			return serve(ctx, cfg, log, options{written: written})
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file (see rave.example.yaml)")
@@ -88,12 +90,23 @@ func limited(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	return ctx, cancel, nil
 }
 
-func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: cfg.Level}
-	if cfg.Format == config.LogJSON {
-		return slog.New(slog.NewJSONHandler(w, opts))
+// newLogger logs to w, for which nobody ever waits. The writer has to be closed.
+func newLogger(cfg config.Log, w io.Writer) (*slog.Logger, *logWriter) {
+	handler := func(w io.Writer) slog.Handler {
+		opts := &slog.HandlerOptions{Level: cfg.Level}
+		if cfg.Format == config.LogJSON {
+			return slog.NewJSONHandler(w, opts)
+		}
+		return slog.NewTextHandler(w, opts)
 	}
-	return slog.New(slog.NewTextHandler(w, opts))
+	written := newLogWriter(w)
+	written.reportWith(func(lost int64) []byte {
+		var line bytes.Buffer
+		slog.New(handler(&line)).Error("log lines were lost: the log was full, closed or not read; make room, or log less with log.level",
+			"lines", lost)
+		return line.Bytes()
+	})
+	return slog.New(handler(written)), written
 }
 
 // enhancers names what quality: may list without a models: entry.

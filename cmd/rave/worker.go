@@ -29,6 +29,18 @@ type workerSpec struct {
 	Library string            // of ONNX Runtime
 	Models  map[string]string // names and files
 	Reason  string            // of the plan
+	Memory  int64             // bytes that the worker may use
+}
+
+const memoryFix = "raise limits.worker_memory, or use a smaller model or a smaller picture"
+
+// workerMemory is the limit of each worker, in bytes.
+func (a *app) workerMemory() int64 {
+	if m := a.cfg.Limits.WorkerMemory; m != config.MemoryAuto {
+		return int64(m)
+	}
+	bytes, _ := memoryLimit()
+	return max(bytes/2, 512<<20) // less than that holds no model
 }
 
 // newSession makes a stream's session: in a process of its own, so that a crash in a C library costs a restart of that
@@ -37,12 +49,13 @@ func (a *app) newSession(cfg engine.Config, out media.Output, onRestart func(rea
 	if a.cfg.Workers == config.WorkersOff {
 		return engine.New(cfg, out), nil
 	}
-	spec, err := json.Marshal(workerSpec{Library: a.cfg.ONNXRuntime.Library, Models: a.cfg.Models, Reason: a.plan.Reason})
+	spec, err := json.Marshal(workerSpec{Library: a.cfg.ONNXRuntime.Library, Models: a.cfg.Models, Reason: a.plan.Reason, Memory: a.workerMemory()})
 	if err != nil {
 		return nil, fmt.Errorf("describe worker: %w", err)
 	}
 	return worker.New(worker.Config{
 		Session: cfg, Spec: spec, Args: []string{"rave", "worker", cfg.Stream}, OnRestart: onRestart,
+		Memory: a.workerMemory(), MemoryFix: memoryFix,
 	}, out)
 }
 
@@ -65,6 +78,8 @@ func workerPlan(_ context.Context, data []byte, log *slog.Logger) (engine.Plan, 
 		return engine.Plan{}, fmt.Errorf("read specification: %w", err)
 	}
 	ffmpeg.SetLogger(log)
-	d := software.New(software.Config{Library: spec.Library, Models: spec.Models, Log: log})
+	d := software.New(software.Config{
+		Library: spec.Library, Models: spec.Models, Memory: spec.Memory, MemoryFix: memoryFix, Log: log,
+	})
 	return engine.Plan{Decode: d, Enhance: d, Encode: d, Reason: spec.Reason}, nil
 }

@@ -66,7 +66,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	l, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("http server: %w (is the port taken? set http.listen)", err)
+		return nil, fmt.Errorf("http server: %w", err)
 	}
 	s := &Server{cfg: cfg, refusals: limit.NewRefusals(cfg.Log), page: page}
 	s.SetAuth(cfg.Auth)

@@ -94,12 +94,9 @@ type repeats struct {
 }
 
 func (l *limit) admit(kind uintptr, now time.Time) (suppressed int, ok bool) {
-	const window, most, kinds = time.Second, 10, 1000 // FFmpeg's decoders have some hundred
+	const window, most = time.Second, 10
 	k := l.kinds[kind]
 	if k == nil {
-		if len(l.kinds) >= kinds {
-			clear(l.kinds)
-		}
 		k = &repeats{}
 		l.kinds[kind] = k
 	}

@@ -31,7 +31,11 @@ func (l Layout) String() string {
 	}
 }
 
-// Tensor describes one input or output of a network; dimensions that are not fixed are -1.
+// maxSide is the largest width or height of a picture.
+const maxSide = 16384
+
+// Tensor describes one input or output of a network; dimensions that are not fixed are -1. An output whose shape is not
+// told has no Dims: running it tells.
 type Tensor struct {
 	Name string
 	Type string // "uint8", "float32", …
@@ -58,27 +62,31 @@ func Read(inputs, outputs []Tensor, metadata map[string]string) (Spec, error) {
 	}
 	in, out := inputs[0], outputs[0]
 	spec := Spec{Input: in.Name, Output: out.Name, Align: 1}
-	for _, t := range []Tensor{in, out} {
-		if len(t.Dims) != 4 {
+	for i, t := range []Tensor{in, out} {
+		if len(t.Dims) != 4 && (t.Dims != nil || i == 0) {
 			return Spec{}, fmt.Errorf("%w: %q has %s; an image is [1, channels, height, width]", ErrUnsupported, t.Name,
 				count(len(t.Dims), "dimension"))
 		}
 	}
 	switch {
-	case in.Type == "uint8" && out.Type == "uint8" && isOne(in.Dims[1]) && isOne(out.Dims[1]):
+	case in.Type == "uint8" && out.Type == "uint8" && isOne(in.Dims[1]) && isOne(out.channels()):
 		spec.Layout = Luma
-	case in.Type == "float32" && out.Type == "float32" && in.Dims[1] == 3 && (out.Dims[1] == 3 || out.Dims[1] < 0):
+	case in.Type == "float32" && out.Type == "float32" && in.Dims[1] == 3 && (out.channels() == 3 || out.channels() < 0):
 		spec.Layout = RGB
 	default:
 		return Spec{}, fmt.Errorf("%w: it maps %s to %s; RAVE feeds luma as uint8 [1,1,H,W] or RGB as float32 [1,3,H,W], "+
 			"and takes the same back", ErrUnsupported, in, out)
 	}
 	if in.Dims[2] > 0 && in.Dims[3] > 0 {
+		if in.Dims[2] > maxSide || in.Dims[3] > maxSide {
+			return Spec{}, fmt.Errorf("%w: it takes pictures of %dx%d; export it with dynamic height and width", ErrUnsupported,
+				in.Dims[3], in.Dims[2])
+		}
 		spec.Height, spec.Width = int(in.Dims[2]), int(in.Dims[3])
 	}
 	if a := metadata["align"]; a != "" {
 		if _, err := fmt.Sscanf(a, "%d", &spec.Align); err != nil || spec.Align < 1 || spec.Align > 256 {
-			return Spec{}, fmt.Errorf("%w: its metadata says align=%q; 1 to 256 is possible", ErrUnsupported, a)
+			return Spec{}, fmt.Errorf("%w: its metadata says align=%.20q; 1 to 256 is possible", ErrUnsupported, a)
 		}
 	}
 	return spec, nil
@@ -92,6 +100,14 @@ func ScaleOf(inW, inH, outW, outH int) (int, error) {
 			inW, inH)
 	}
 	return s, nil
+}
+
+// channels returns the second dimension, or -1 if the shape is not told.
+func (t Tensor) channels() int64 {
+	if len(t.Dims) != 4 {
+		return -1
+	}
+	return t.Dims[1]
 }
 
 // String returns "float32[1,3,?,?]".

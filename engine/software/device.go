@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"sync"
+	"syscall"
 
 	"rave/engine"
 	"rave/engine/model"
@@ -18,7 +20,11 @@ import (
 type Config struct {
 	Library string            // path of libonnxruntime; empty: beside the binary, then the system's
 	Models  map[string]string // names and files of the user's own networks
-	Log     *slog.Logger
+	// Memory is what the process may use, in bytes: a model whose pictures alone would take more is refused. 0: no limit.
+	// MemoryFix says how to raise it: it becomes part of errors.
+	Memory    int64
+	MemoryFix string
+	Log       *slog.Logger
 }
 
 // Device is the software backend. It may be shared by all sessions.
@@ -105,20 +111,49 @@ func (d *Device) load(name string) ([]byte, error) {
 		return nil, fmt.Errorf("model %q is not known; known are %v; add a file under models: in the configuration", name,
 			model.Names())
 	}
+	f, err := d.openModel(name, path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxModelBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	return data, nil
+}
+
+// CheckModelFile says what is wrong with the file of a model, without reading it: nil for one of ours.
+func (d *Device) CheckModelFile(name string) error {
+	path, ok := d.cfg.Models[name]
+	if !ok {
+		return nil
+	}
+	f, err := d.openModel(name, path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// openModel opens a regular file of a reasonable size, and waits for nothing else: opening a pipe would wait for its
+// writer.
+func (d *Device) openModel(name, path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("model %s: %w; correct the path in models: of the configuration", name, err)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("model %s: not a regular file", d.label(name))
+		return nil, fmt.Errorf("model %s: not a regular file; name an .onnx file in models: of the configuration", d.label(name))
 	case info.Size() > maxModelBytes:
-		return nil, fmt.Errorf("model %s: the file has %d MB; at most %d are read", d.label(name), info.Size()>>20, maxModelBytes>>20)
+		return nil, fmt.Errorf("model %s: the file has %d MB; at most %d are read; use a smaller model", d.label(name), info.Size()>>20,
+			maxModelBytes>>20)
 	}
-	data, err := os.ReadFile(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may have been replaced meanwhile
 	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", name, err)
+		return nil, fmt.Errorf("model %s: %w; let the user that RAVE runs as read it", name, err)
 	}
-	return data, nil
+	return f, nil
 }
 
 var errNoPicture = errors.New("no picture came out")

@@ -134,8 +134,11 @@ func newModelEnhancer(ctx context.Context, n *network, p engine.EnhancerParams) 
 		return nil, fmt.Errorf("%w: it takes pictures of %dx%d only and the camera sends %s; export it with dynamic height and width",
 			model.ErrUnsupported, w, h, p.In.Size())
 	}
+	err := n.memory.holds(n.spec.Layout, p.In.Width, p.In.Height, n.spec.scale)
+	if err != nil {
+		return nil, err
+	}
 	e := &modelEnhancer{ctx: ctx, net: n, in: p.In}
-	var err error
 	if n.spec.Layout == model.RGB {
 		e.picture, err = newRGBPicture(n, p)
 	} else {
@@ -150,7 +153,9 @@ func newModelEnhancer(ctx context.Context, n *network, p engine.EnhancerParams) 
 	}
 	e.what = fmt.Sprintf("%s ×%d on %s, %s → %s, ONNX Runtime %s on %d CPU threads", p.Rung, n.spec.scale, n.spec.Layout,
 		p.In.Size(), p.Out.Size(), ort.GetVersion(), p.Threads)
-	if _, err := e.Try(); err != nil { // so that the first picture of the camera does not pay for memory planning
+	done := n.within(firstRun)
+	_, err = e.Try() // so that the first picture of the camera does not pay for memory planning
+	if err = done(err); err != nil {
 		e.picture.close()
 		e.pool.Close()
 		return nil, err
@@ -170,7 +175,7 @@ func (e *modelEnhancer) Send(in *media.Frame, emit func(*media.Frame) error) err
 	}
 	if err := e.picture.enhance(out, in); err != nil {
 		out.Release()
-		return fmt.Errorf("model %s: %w", e.net.name, err)
+		return fmt.Errorf("model %s: %w", e.net.name, e.net.memory.explain(err))
 	}
 	return emit(out)
 }

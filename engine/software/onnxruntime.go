@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	ort "github.com/yalue/onnxruntime_go"
 
@@ -21,6 +23,7 @@ const MinRuntime = "1.31"
 type network struct {
 	name    string
 	spec    modelSpec
+	memory  memory
 	session *ort.DynamicAdvancedSession
 	run     *ort.RunOptions
 	stop    func() bool // forgets about the context
@@ -45,19 +48,14 @@ func (d *Device) OpenRuntime() (string, error) {
 		return "", fmt.Errorf("switch telemetry off: %w", err)
 	}
 	var tried []string
-	var last error
+	var reasons []error
 	for _, path := range d.libraries() {
-		if filepath.IsAbs(path) {
-			if _, err := os.Stat(path); err != nil {
-				tried = append(tried, path)
-				last = err
-				continue
-			}
-		}
-		ort.SetSharedLibraryPath(path)
-		if err := ort.InitializeEnvironment(ort.WithLogLevelError()); err != nil {
+		err := openLibrary(path)
+		if err != nil {
 			tried = append(tried, path)
-			last = err
+			if !errors.Is(err, fs.ErrNotExist) || d.cfg.Library != "" {
+				reasons = append(reasons, err)
+			}
 			continue
 		}
 		if err := ort.DisableTelemetry(); err != nil && d.cfg.Log != nil {
@@ -65,8 +63,26 @@ func (d *Device) OpenRuntime() (string, error) {
 		}
 		return ort.GetVersion(), nil
 	}
-	return "", fmt.Errorf("ONNX Runtime %s or newer could not be opened (tried %s): %w; keep the lib folder of the release beside "+
-		"the binary (in a source tree: run `make setup`), or set onnxruntime.library to the path of libonnxruntime.so", MinRuntime, strings.Join(tried, ", "), last)
+	why := "nothing is there"
+	if len(reasons) > 0 {
+		why = strings.ReplaceAll(errors.Join(reasons...).Error(), "\n", "; ")
+	}
+	return "", fmt.Errorf("ONNX Runtime %s or newer could not be opened (tried %s): %s; keep the lib folder of the release beside "+
+		"the binary (in a source tree: run `make setup`), or set onnxruntime.library to the path of libonnxruntime.so", MinRuntime, strings.Join(tried, ", "), why)
+}
+
+// openLibrary loads the library at a path, or, if it is only a name, where the system keeps libraries.
+func openLibrary(path string) error {
+	if strings.ContainsRune(path, filepath.Separator) {
+		if err := checkLibrary(path); err != nil {
+			return err
+		}
+	}
+	ort.SetSharedLibraryPath(path)
+	if err := ort.InitializeEnvironment(ort.WithLogLevelError()); err != nil {
+		return explainLibrary(path, err)
+	}
+	return nil
 }
 
 // libraries lists where ONNX Runtime may lie: the configured path only, or beside the binary, then the system's.
@@ -95,36 +111,32 @@ func (d *Device) open(ctx context.Context, name string, threads int) (*network, 
 	if _, err := d.OpenRuntime(); err != nil {
 		return nil, fmt.Errorf("model %s: %w", d.label(name), err)
 	}
-	n, err := newNetwork(ctx, name, data, threads)
-	if err != nil {
+	n := &network{name: name, memory: memory{d.cfg.Memory, d.cfg.MemoryFix}}
+	if err := n.load(ctx, data, threads); err != nil {
 		return nil, fmt.Errorf("model %s: %w", d.label(name), err)
 	}
 	return n, nil
 }
 
-func newNetwork(ctx context.Context, name string, data []byte, threads int) (*network, error) {
-	inputs, outputs, err := ort.GetInputOutputInfoWithONNXData(data)
-	if err != nil {
-		return nil, fmt.Errorf("%w: it cannot be read as ONNX: %w", model.ErrUnsupported, err)
+// load leaves nothing behind if it fails.
+func (n *network) load(ctx context.Context, data []byte, threads int) (err error) {
+	if n.spec.Spec, err = model.Load(data); err != nil {
+		return err
 	}
-	metadata, err := readMetadata(data)
-	if err != nil {
-		return nil, err
+	if err := n.memory.holds(n.spec.Layout, n.spec.Width, n.spec.Height, 1); err != nil {
+		return err
 	}
-	spec, err := model.Read(tensors(inputs), tensors(outputs), metadata)
-	if err != nil {
-		return nil, err
-	}
-	n := &network{name: name, spec: modelSpec{Spec: spec}}
 	if err := n.create(data, threads); err != nil {
-		return nil, err
+		return n.memory.explain(err)
 	}
 	n.stop = context.AfterFunc(ctx, n.terminate) // a context cannot stop C; this can
-	if n.spec.scale, err = n.measureScale(); err != nil {
+	done := n.within(firstRun)
+	n.spec.scale, err = n.measureScale()
+	if err = done(err); err != nil {
 		n.close()
-		return nil, err
+		return n.memory.explain(err)
 	}
-	return n, nil
+	return nil
 }
 
 func (n *network) create(data []byte, threads int) error {
@@ -191,6 +203,21 @@ func (n *network) newInput(w, h int) (ort.Value, error) {
 	return ort.NewEmptyTensor[uint8](shape)
 }
 
+// firstRun is what a network has for its first picture of a size, when ONNX Runtime plans its memory as well.
+const firstRun = 30 * time.Second
+
+// within ends the runs that follow when they take too long; what it returns has to be called with their error.
+func (n *network) within(limit time.Duration) (done func(error) error) {
+	timer := time.AfterFunc(limit, n.terminate)
+	return func(err error) error {
+		if !timer.Stop() {
+			return fmt.Errorf("%w: it did not make its first picture within %v; use a smaller model or a smaller picture",
+				model.ErrUnsupported, limit)
+		}
+		return err
+	}
+}
+
 // terminate makes a run in progress, and all later ones, fail soon.
 func (n *network) terminate() {
 	n.mu.Lock()
@@ -212,43 +239,5 @@ func (n *network) close() {
 	}
 	if n.run != nil {
 		_ = n.run.Destroy()
-	}
-}
-
-func readMetadata(data []byte) (map[string]string, error) {
-	m, err := ort.GetModelMetadataWithONNXData(data)
-	if err != nil {
-		return nil, fmt.Errorf("%w: its metadata cannot be read: %w", model.ErrUnsupported, err)
-	}
-	defer func() { _ = m.Destroy() }()
-	keys, err := m.GetCustomMetadataMapKeys()
-	if err != nil {
-		return nil, fmt.Errorf("metadata: %w", err)
-	}
-	out := map[string]string{}
-	for _, k := range keys {
-		if v, ok, err := m.LookupCustomMetadataMap(k); err == nil && ok {
-			out[k] = v
-		}
-	}
-	return out, nil
-}
-
-func tensors(infos []ort.InputOutputInfo) []model.Tensor {
-	out := make([]model.Tensor, len(infos))
-	for i, info := range infos {
-		out[i] = model.Tensor{Name: info.Name, Type: typeName(info.DataType), Dims: info.Dimensions}
-	}
-	return out
-}
-
-func typeName(t ort.TensorElementDataType) string {
-	switch t {
-	case ort.TensorElementDataTypeUint8:
-		return "uint8"
-	case ort.TensorElementDataTypeFloat:
-		return "float32"
-	default:
-		return strings.ToLower(strings.TrimPrefix(t.String(), "ONNX_TENSOR_ELEMENT_DATA_TYPE_"))
 	}
 }

@@ -30,6 +30,10 @@ type Config struct {
 	// A worker that says nothing for HangAfter, or holds pictures for StallAfter without finishing one, is killed.
 	// Zero: 5 s and a minute (loading a model takes its time).
 	HangAfter, StallAfter time.Duration
+	// Memory bounds, in bytes, what a worker may allocate and have in use; 0: no bound. MemoryFix says how to raise it: it
+	// becomes part of errors.
+	Memory    int64
+	MemoryFix string
 	// OnRestart is told why a worker has ended, each time one does while the session should run. See Reasons. It must not
 	// block.
 	OnRestart func(reason string)
@@ -40,7 +44,7 @@ const Descriptor = 3
 
 // Reasons why workers end, as OnRestart tells them.
 func Reasons() []string {
-	return []string{reasonKilled, reasonSegfault, reasonAbort, reasonSignal, reasonPanic, reasonExit, reasonHang, reasonStall, reasonProtocol, reasonStart}
+	return []string{reasonKilled, reasonSegfault, reasonAbort, reasonSignal, reasonPanic, reasonMemory, reasonExit, reasonHang, reasonStall, reasonProtocol, reasonStart}
 }
 
 const (
@@ -49,6 +53,7 @@ const (
 	reasonAbort    = "abort"    // SIGABRT
 	reasonSignal   = "signal"   // any other
 	reasonPanic    = "panic"    // of Go
+	reasonMemory   = "memory"   // over the limit, or an allocation failed
 	reasonExit     = "exit"     // by itself
 	reasonHang     = "hang"     // no sign of life
 	reasonStall    = "stall"    // alive, but no picture is finished
@@ -67,6 +72,8 @@ type Client struct {
 	wake     chan struct{} // there is something to write
 	pid      atomic.Int64
 	restarts atomic.Int64
+
+	blame blame // of Run
 
 	mu     sync.Mutex
 	orders orders

@@ -17,6 +17,7 @@
 // Restarts: a worker that ends, hangs or talks nonsense is replaced at once (supervise.go), and the new one is given the
 // packets from the last keyframe on. Repeated quick deaths are slowed down, and a group of pictures that workers die with
 // again and again is skipped.
+// Memory: a worker has a limit, and a model that two workers in a row died of is not tried for a while (blame.go).
 // Close: Run ends when its context does; no process, goroutine or descriptor is left then. A worker whose main process
 // has gone is killed by the kernel.
 package worker

@@ -111,6 +111,9 @@ func (c *child) run(start startMessage, build Build) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	log := slog.New(&handler{events: c.events, level: start.level})
+	if err := limitMemory(start.memory); err != nil {
+		return err
+	}
 	plan, err := build(ctx, start.spec, log)
 	if err != nil {
 		return fmt.Errorf("make plan: %w", err)
@@ -118,6 +121,7 @@ func (c *child) run(start startMessage, build Build) error {
 	if start.resume {
 		plan.Decode = resume{Device: plan.Decode, after: start.after, since: time.Now()}
 	}
+	plan.Enhance = watched{Device: plan.Enhance, child: c, log: log, verdicts: start.avoid, since: time.Now()}
 	cfg := start.config
 	cfg.Plan, cfg.Observer, cfg.Log = plan, c.events, log
 	session := engine.New(cfg, c)

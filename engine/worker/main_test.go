@@ -63,7 +63,7 @@ func build(_ context.Context, data []byte, log *slog.Logger) (engine.Plan, error
 		return engine.Plan{}, errors.New("no such device")
 	}
 	d := software.New(software.Config{Log: log})
-	return engine.Plan{Decode: faulty{d, s}, Enhance: d, Encode: d, Reason: "test"}, nil
+	return engine.Plan{Decode: faulty{d, s}, Enhance: faulty{d, s}, Encode: d, Reason: "test"}, nil
 }
 
 func (s spec) due() bool {
@@ -89,6 +89,17 @@ type faulty struct {
 func (f faulty) NewDecoder(ctx context.Context, p engine.DecoderParams) (engine.Decoder, error) {
 	d, err := f.Device.NewDecoder(ctx, p)
 	return faultyDecoder{d, f.spec}, err
+}
+
+// NewEnhancer makes a Lanczos of any model, unless it is the one that a worker dies of.
+func (f faulty) NewEnhancer(ctx context.Context, p engine.EnhancerParams) (engine.Enhancer, error) {
+	if p.Rung == "deadly" {
+		fmt.Fprintln(os.Stderr, "terminate called after throwing an instance of 'std::bad_alloc'")
+		syscall.Kill(os.Getpid(), syscall.SIGABRT)
+		select {}
+	}
+	p.Rung = engine.Lanczos
+	return f.Device.NewEnhancer(ctx, p)
 }
 
 type faultyDecoder struct {

@@ -145,6 +145,8 @@ type startMessage struct {
 	resume  bool          // a worker before this one has delivered pictures
 	after   time.Duration // the last of them; the pictures of packets that are sent again are not made again
 	prefer  *string
+	memory  int64     // bytes that the worker may use; 0: no bound
+	avoid   []verdict // models
 	spec    []byte
 	config  engine.Config // without Plan, Observer, Log and OnMisuse
 }
@@ -158,6 +160,8 @@ func (m startMessage) encode() []byte {
 	if m.prefer != nil {
 		b = appendText(b, *m.prefer)
 	}
+	b = appendInt(b, m.memory)
+	b = appendList(b, m.avoid, func(o []byte, v verdict) []byte { return appendInt(appendText(appendText(o, v.model), v.why), v.rest) })
 	b = appendBytes(b, m.spec)
 	b = appendTrack(appendText(b, c.Stream), c.Track)
 	b = appendInt(b, len(c.Quality))
@@ -188,6 +192,8 @@ func decodeStart(message []byte) (startMessage, error) {
 		name := f.text()
 		m.prefer = &name
 	}
+	m.memory = f.int64()
+	m.avoid = readList(&f, func() verdict { return verdict{f.text(), f.text(), f.duration()} })
 	m.spec = f.bytes(maxMessage)
 	c := &m.config
 	c.Stream, c.Track = f.text(), f.track()

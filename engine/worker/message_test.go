@@ -62,7 +62,8 @@ func fill(v reflect.Value, skip ...string) {
 // TestEverythingCrosses fails when a field is added to what crosses the socket and not to its encoding.
 func TestEverythingCrosses(t *testing.T) {
 	t.Run("start", func(t *testing.T) {
-		m := startMessage{version: protocolVersion, level: slog.LevelWarn, resume: true, after: time.Minute, prefer: new(string), spec: []byte("spec")}
+		m := startMessage{version: protocolVersion, level: slog.LevelWarn, resume: true, after: time.Minute, prefer: new(string), spec: []byte("spec"),
+			memory: 1 << 40, avoid: []verdict{{model: "m", why: "w", rest: time.Hour}}}
 		*m.prefer = "lanczos"
 		fill(reflect.ValueOf(&m.config).Elem(), "Plan", "Observer", "Log", "OnMisuse")
 		got, err := decodeStart(m.encode())

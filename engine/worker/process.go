@@ -113,6 +113,9 @@ func (p *process) cause() (reason string, err error) {
 	state := p.cmd.ProcessState
 	words := p.said.words()
 	err = errors.New(state.String())
+	if starved := p.said.shortage(); starved != "" {
+		return reasonMemory, fmt.Errorf("%w: %s", err, starved)
+	}
 	if words != "" {
 		err = fmt.Errorf("%w: %s", err, words)
 	}
@@ -146,6 +149,7 @@ type lines struct {
 	mu      sync.Mutex
 	line    []byte
 	crash   string // the line that tells of a crash
+	starved string // the line that tells of a failed allocation
 	logged  int    // since refilled
 	refill  time.Time
 	omitted int
@@ -175,6 +179,9 @@ func (l *lines) put() {
 	if signal := strings.HasPrefix(text, "[signal SIG"); signal || l.crash == "" && crashed(text) {
 		l.crash = text
 	}
+	if outOfMemory([]byte(text)) && l.starved == "" {
+		l.starved = text
+	}
 	now := time.Now()
 	if back := int(now.Sub(l.refill) / linesEach); back > 0 {
 		l.logged, l.refill = max(0, l.logged-back), now
@@ -201,6 +208,13 @@ func (l *lines) words() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.crash
+}
+
+// shortage returns the line that tells of a failed allocation, or nothing.
+func (l *lines) shortage() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.starved
 }
 
 // close logs what is left.

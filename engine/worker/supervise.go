@@ -29,7 +29,8 @@ type death struct {
 	err    error
 	pid    int
 	lived  time.Duration
-	gave   bool // pictures
+	gave   bool   // pictures
+	model  string // that it died of
 }
 
 // live starts a worker and stays with it until it has ended and everything of it is gone.
@@ -55,6 +56,7 @@ func (c *Client) live(ctx context.Context) death {
 	if d.reason == "" {
 		d.reason, d.err = p.cause()
 	}
+	d.model = l.accuse(d.reason)
 	if text := l.failed.Load(); text != nil {
 		if d.err = errors.New(*text); !l.ready.Load() {
 			d.reason = reasonStart
@@ -73,7 +75,7 @@ func (c *Client) startMessage() []byte {
 	after := c.window.resume()
 	return startMessage{
 		version: protocolVersion, level: lowest(c.log), resume: after != never, after: after, prefer: prefer,
-		spec: c.cfg.Spec, config: c.cfg.Session,
+		memory: c.cfg.Memory, avoid: c.blame.verdicts(time.Now()), spec: c.cfg.Spec, config: c.cfg.Session,
 	}.encode()
 }
 
@@ -99,10 +101,10 @@ func guilt(reason string) int {
 // accuse takes note of a death with a group of pictures and reports whether that group is poison: workers die with it
 // again and again, and none of them gave a picture since the first died.
 func (m *mourner) accuse(d death, group uint64, given int) bool {
-	if given == 0 || d.gave || group != m.suspect {
+	if given == 0 || d.gave || group != m.suspect || d.model != "" { // a model is to blame, and not what the camera sent
 		m.guilt = 0
 	}
-	if given > 0 {
+	if given > 0 && d.model == "" {
 		m.guilt += guilt(d.reason)
 	}
 	m.suspect = group
@@ -130,14 +132,30 @@ func (c *Client) bury(m *mourner, d death) time.Duration {
 		pause = min(pauseMin<<min(m.quick-2, 10), pauseMax)
 	}
 	c.log.Error("worker process died, starting another", "reason", d.reason, "err", d.err, "pid", d.pid,
-		"lived", d.lived.Round(time.Millisecond), "restarts", m.restarts, "in", pause, "packets_again", given)
+		"model", d.model, "lived", d.lived.Round(time.Millisecond), "restarts", m.restarts, "in", pause, "packets_again", given)
 	if poison {
 		c.log.Error("worker processes died with the same packets again; they are skipped up to the next keyframe", "packets", given)
+	}
+	if d.model != "" {
+		c.condemn(d)
 	}
 	if c.cfg.OnRestart != nil {
 		c.cfg.OnRestart(d.reason)
 	}
 	return pause
+}
+
+// condemn counts a death that a model is to blame for, and says when it is not tried any more.
+func (c *Client) condemn(d death) {
+	fix := "correct the model or the library that runs it (onnxruntime.library), or take the model out of quality"
+	if d.reason == reasonMemory {
+		fix = c.cfg.MemoryFix + ", or take the model out of quality"
+	}
+	why := fmt.Sprintf("worker processes died of it (%s: %v); %s", d.reason, d.err, fix)
+	if rest, condemned := c.blame.died(d.model, why, d.lived, time.Now()); condemned {
+		c.log.Error("worker processes died of a model; it is not tried for a while", "model", d.model, "reason", d.reason,
+			"err", d.err, "fix", fix, "for", rest)
+	}
 }
 
 // life is one worker, from its start to its end. Three goroutines share it: write, read and watch.
@@ -152,7 +170,9 @@ type life struct {
 	heard  atomic.Bool // something came since the last beat
 	gave   atomic.Bool // a picture has come
 	failed atomic.Pointer[string]
-	work   progress
+	// The models that it is opening and that it opened last.
+	trying, serving atomic.Pointer[string]
+	work            progress
 }
 
 // progress is what is known of the stages of the worker that may stand still.
@@ -205,6 +225,9 @@ func (l *life) watch(ctx context.Context) death {
 		}
 		if l.ready.Load() {
 			patience = beats
+		}
+		if used := resident(l.p.pid); l.c.cfg.Memory > 0 && used > l.c.cfg.Memory {
+			return death{reason: reasonMemory, err: fmt.Errorf("it used %d MiB of %d; %s", used>>20, l.c.cfg.Memory>>20, l.c.cfg.MemoryFix)}
 		}
 		if silent > patience {
 			return death{reason: reasonHang, err: fmt.Errorf("no sign of life for %v", time.Duration(silent)*interval)}
@@ -315,6 +338,8 @@ func (l *life) receive(k kind, message []byte) error {
 		}
 	case kindEvents:
 		return l.events(message)
+	case kindModel:
+		return l.model(message)
 	case kindFailed:
 		f := fields{b: message}
 		text := f.text()

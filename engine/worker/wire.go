@@ -14,7 +14,7 @@ import (
 // A message is a length (4 bytes, little endian, of what follows it), a kind (1 byte) and fields: integers as varints
 // of encoding/binary, strings and byte slices led by their length. Both sides are the same program, so there is one
 // version and no negotiation; it is checked all the same.
-const protocolVersion = 1
+const protocolVersion = 2
 
 // kind says what a message is.
 type kind byte
@@ -33,6 +33,7 @@ const (
 	kindEvents kind = 18 // from the worker
 	kindPong   kind = 19 // from the worker
 	kindFailed kind = 20 // from the worker, last: why it cannot go on
+	kindModel  kind = 21 // from the worker: the model that it is about to open, or has opened
 )
 
 // The bounds of what one side believes of the other.
@@ -54,7 +55,7 @@ func (k kind) limit() int {
 		return 0
 	case kindHello:
 		return 16
-	case kindStart, kindPrefer, kindTracks, kindEvents, kindFailed:
+	case kindStart, kindPrefer, kindTracks, kindEvents, kindFailed, kindModel:
 		return maxMessage
 	default:
 		return -1

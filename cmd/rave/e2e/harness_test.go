@@ -65,6 +65,7 @@ type settings struct {
 	env     []string
 	auth    string // user:password for HTTP
 	binary  string // the program; "" is the one under test
+	shell   string // the script that starts it: exec "$0" "$@", with redirections or limits; "" is none
 }
 
 func (s settings) yaml(rtsp, http string, rtpPort int) string {
@@ -114,7 +115,11 @@ func launch(t *testing.T, s settings) *program {
 		t.Fatal(err)
 	}
 	var err error
-	p.Process, err = process.Start(process.Config{Name: "rave", Path: cmp.Or(s.binary, shared.binary), Args: []string{"serve", "-c", path}, Env: s.env})
+	cfg := process.Config{Name: "rave", Path: cmp.Or(s.binary, shared.binary), Args: []string{"serve", "-c", path}, Env: s.env}
+	if s.shell != "" {
+		cfg.Path, cfg.Args = "/bin/sh", append([]string{"-c", s.shell, cfg.Path}, cfg.Args...)
+	}
+	p.Process, err = process.Start(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,8 +129,7 @@ func launch(t *testing.T, s settings) *program {
 // listens waits until the program answers.
 func (p *program) listens(ctx context.Context) error {
 	for {
-		if resp, err := http.Get("http://" + p.http + "/healthz"); err == nil {
-			resp.Body.Close()
+		if _, _, err := p.get("/healthz"); err == nil {
 			return nil
 		}
 		select {
@@ -197,7 +201,7 @@ func get(url, auth string) (status int, body string, err error) {
 	if user, password, ok := strings.Cut(auth, ":"); ok {
 		req.SetBasicAuth(user, password)
 	}
-	client := http.Client{Timeout: limit / 2}
+	client := http.Client{Timeout: limit / 4}
 	resp, err := client.Do(req)
 	if err != nil {
 		return 0, "", err
