@@ -203,3 +203,21 @@ func TestFrameCounter(t *testing.T) {
 		})
 	}
 }
+
+// TestDroppedPacketsAreLost: what is taken after the queue has dropped something says so, once.
+func TestDroppedPacketsAreLost(t *testing.T) {
+	for name, drop := range map[string]func(q *packetQueue){
+		"waiting for a keyframe": func(q *packetQueue) { q.waitKey = true; q.Put(t.Context(), media.Packet{}) },
+		"cleared":                func(q *packetQueue) { q.Put(t.Context(), media.Packet{Keyframe: true}); q.clear(DropBehind) },
+		"nothing":                func(*packetQueue) {},
+	} {
+		q := newPacketQueue(true, func(string, int) {})
+		drop(q)
+		for i := range 2 {
+			q.Put(t.Context(), media.Packet{Keyframe: true, Arrival: time.Now()})
+			if p, _, ok, _ := q.take(); !ok || p.Lost != (i == 0 && name != "nothing") {
+				t.Errorf("%s: packet %d: %v, lost %v", name, i, ok, p.Lost)
+			}
+		}
+	}
+}
