@@ -59,6 +59,10 @@ fmt: ## format Go code
 bench: setup-test build ## latency, drops and CPU of the loop from outside, beside FFmpeg (20 minutes; BENCH='-length 10s' for less)
 	@scripts/bench.sh $(BENCH)
 
+.PHONY: soak
+soak: setup-test build ## an hour of four cameras, one misbehaving, with readers coming and going; report in docs/soak (SOAK='-length 10m', '-scenario slow -length 10m')
+	@scripts/soak.sh $(SOAK)
+
 .PHONY: fuzz
 fuzz: setup ## each fuzz target for a minute (fuzztime=10m for longer)
 	@scripts/fuzz.sh $(if $(filter command line,$(origin fuzztime)),$(fuzztime),1m)

@@ -65,6 +65,7 @@ type Config struct {
 	Clock          Steps     // of the video's timestamps; the log has true times
 	SilentAfter    int64     // frames; 0: never. The connections stay, and so does the sound.
 	DieAfter       int64     // frames; 0: never. Run returns ErrDied at once, without a goodbye to readers.
+	Noise          int64     // one of so many frames has noise for data; 0: none
 	Log            io.Writer // see above; nil: no log
 	Say            io.Writer // the URL, once
 }
@@ -134,6 +135,9 @@ func (s *sender) Packet(p media.Packet) error {
 		return ErrDied
 	case s.cfg.SilentAfter > 0 && s.sent > s.cfg.SilentAfter:
 		return nil
+	}
+	if s.cfg.Noise > 0 && s.sent%s.cfg.Noise == 0 {
+		p.Data = noise(s.sent, p.Data)
 	}
 	return s.server.write(p)
 }

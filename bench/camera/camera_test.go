@@ -220,6 +220,7 @@ func TestFlagsDescribeTheCamera(t *testing.T) {
 	want := Config{
 		Clip: "a b.mp4", FPS: 12.5, Listen: "127.0.0.1:8554", User: "u", Password: "p@ss #1", Transport: UDP,
 		Sets: SetsSDP, Audio: Opus, Clock: Steps{{Frame: 3, By: time.Hour}, {Frame: 9, Stop: true}}, SilentAfter: 7, DieAfter: 9,
+		Noise: 3,
 	}
 	got, log, err := parseFlags(want.Args("x.csv"), io.Discard)
 	if err != nil || !reflect.DeepEqual(got, want) || log != "x.csv" {

@@ -58,6 +58,7 @@ func parseFlags(args []string, stderr io.Writer) (cfg Config, log string, err er
 	set.Var(&cfg.Clock, "clock", "steps of the clock behind the video's timestamps: FRAME:DURATION or FRAME:stop, joined by commas")
 	set.Int64Var(&cfg.SilentAfter, "silent-after", 0, "send no video after so many frames")
 	set.Int64Var(&cfg.DieAfter, "die-after", 0, "end at once after so many frames")
+	set.Int64Var(&cfg.Noise, "noise", 0, "one of so many frames has noise for data")
 	set.StringVar(&log, "log", "", "file for lines NUMBER,NANOSECONDS of the frames sent")
 	if err := set.Parse(args); err != nil {
 		return cfg, "", err
@@ -80,7 +81,8 @@ func (c Config) Args(log string) []string {
 			args = append(args, name, value)
 		}
 	}
-	return append(args, "-fps", fmt.Sprint(c.FPS), "-silent-after", fmt.Sprint(c.SilentAfter), "-die-after", fmt.Sprint(c.DieAfter))
+	return append(args, "-fps", fmt.Sprint(c.FPS), "-silent-after", fmt.Sprint(c.SilentAfter), "-die-after", fmt.Sprint(c.DieAfter),
+		"-noise", fmt.Sprint(c.Noise))
 }
 
 // Process is a camera that runs as a program of its own.

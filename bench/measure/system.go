@@ -74,11 +74,11 @@ func (r RAVE) Name() string { return r.Label }
 
 // Start implements System.
 func (r RAVE) Start(_ context.Context, camera, folder string) (*Running, error) {
-	rtsp, err := freePort()
+	rtsp, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	http, err := freePort()
+	http, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func (l Pipeline) args(from, to string) []string {
 // StartMediaMTX starts a MediaMTX that takes any publisher; paths are lines of YAML under `paths:`. It returns the
 // address of its RTSP server, once that listens.
 func StartMediaMTX(ctx context.Context, binary, folder, paths string) (*process.Process, string, error) {
-	address, err := freePort()
+	address, err := FreeAddress()
 	if err != nil {
 		return nil, "", err
 	}
@@ -161,8 +161,8 @@ func StartMediaMTX(ctx context.Context, binary, folder, paths string) (*process.
 	return p, address, nil
 }
 
-// freePort returns an address on loopback that nobody listens at.
-func freePort() (string, error) {
+// FreeAddress returns an address on loopback that nobody listens at.
+func FreeAddress() (string, error) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)

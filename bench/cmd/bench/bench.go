@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -118,7 +117,7 @@ func bench(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	result := measure.Result{Machine: machine(), Started: time.Now()}
+	result := measure.Result{Machine: measure.Machine(), Started: time.Now()}
 	for _, name := range strings.Split(o.scenes, ",") {
 		at := slices.IndexFunc(scenes(), func(s scene) bool { return s.name == name })
 		if at < 0 {
@@ -205,19 +204,4 @@ func (o options) stagesAlone() (list []measure.StagesAlone, err error) {
 		return nil, fmt.Errorf("-stages-alone %s: %w", o.alone, err)
 	}
 	return list, nil
-}
-
-// machine says what ran the benchmark.
-func machine() string {
-	model := runtime.GOARCH
-	info, err := os.ReadFile("/proc/cpuinfo")
-	if err == nil {
-		for line := range strings.Lines(string(info)) {
-			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-				model = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	return fmt.Sprintf("%d × %s", runtime.NumCPU(), model)
 }
