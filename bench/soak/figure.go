@@ -50,7 +50,7 @@ func (r Result) Figure(w io.Writer) error {
 			line(r.Samples, ageP99(s.Name), "p99", i, true))
 	}
 	memory.Lines = append(memory.Lines, line(r.Samples, workerPSS(unruly), unruly, 3, false))
-	sick := chart.Panel{Unit: "age with the unruly camera, s", Lines: []chart.Line{
+	sick := chart.Panel{Unit: "age of unruly, s", Lines: []chart.Line{
 		line(r.Samples, ofWindow(unruly, "s", func(w Window) float64 { return w.Age.P50.Seconds() }, mean), "p50", 3, false),
 		line(r.Samples, ofWindow(unruly, "s", func(w Window) float64 { return w.Age.P99.Seconds() }, largest), "p99", 3, true),
 	}}
@@ -66,7 +66,7 @@ func processors(samples []Sample) chart.Panel {
 		of("RAVE", 0, func(s Sample) float64 { return s.Rave }),
 		of("of it, main process", 4, func(s Sample) float64 { return s.RaveMain }),
 		of("cameras and readers", 2, func(s Sample) float64 { return s.Harness }),
-		of("others on this machine", 6, func(s Sample) float64 { return s.Others + s.Steal }),
+		of("all others", 6, func(s Sample) float64 { return s.Others + s.Steal }),
 	}}
 }
 
