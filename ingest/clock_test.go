@@ -2,15 +2,15 @@ package ingest
 
 import (
 	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"rave/bench/leak"
 	"rave/engine/media"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 

@@ -84,9 +84,11 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("camera: %w", err)
 	}
 	defer func() {
-		if !errors.Is(err, ErrDied) {
-			s.close()
+		if errors.Is(err, ErrDied) { // its connections stay open until it ends, with the process
+			context.AfterFunc(ctx, s.close)
+			return
 		}
+		s.close()
 	}()
 	fmt.Fprintf(cfg.Say, "camera: %s\n", s.url)
 	err = clip.Run(ctx, &sender{ctx: ctx, cfg: cfg, server: s})

@@ -13,6 +13,7 @@ import (
 
 	"rave/bench/camera"
 	"rave/bench/clip"
+	"rave/bench/leak"
 	"rave/bench/peer"
 	"rave/bench/reader"
 )
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "camera" {
 		os.Exit(camera.Main(os.Args[2:], os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	os.Exit(leak.Main(m))
 }
 
 func TestMeasuresDirectAndPipeline(t *testing.T) {

@@ -178,7 +178,8 @@ func (c *Client) PlayTCP(path string) error {
 	return c.play(path, "RTP/AVP/TCP;unicast;interleaved=0-1")
 }
 
-// PlayUDP does so over UDP. What comes is read with Packet.
+// PlayUDP does so over UDP. What comes is read with Packet. The system may give out ports that a client had which went
+// without a word; a server that does not know yet refuses them.
 func (c *Client) PlayUDP(path string) error {
 	if err := c.openUDP(); err != nil {
 		return err

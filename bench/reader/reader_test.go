@@ -11,11 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"rave/bench/barcode"
 	"rave/bench/camera"
 	"rave/bench/clip"
+	"rave/bench/leak"
 	"rave/bench/peer"
 )
 
@@ -24,7 +23,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "camera" {
 		os.Exit(camera.Main(os.Args[2:], os.Stdout, os.Stderr))
 	}
-	goleak.VerifyTestMain(m)
+	os.Exit(leak.Main(m))
 }
 
 func TestReadsACameraFromOutside(t *testing.T) {

@@ -1,11 +1,13 @@
 package rtsp
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/bluenviron/gortsplib/v4"
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
+	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
 )
 
 // handler is what gortsplib calls, from one goroutine per connection or session.
@@ -30,6 +32,7 @@ func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Respons
 	if !h.s.keep(ctx.Session, granted) {
 		return answer(base.StatusForbidden, errRevoked.Error()), nil, nil
 	}
+	h.beginSetup(ctx)
 	stream, res := h.find(ctx.Path)
 	if before := ctx.Session.SetuppedStream(); before != nil && before != stream {
 		return answer(base.StatusNotFound, "the format has changed: connect again"), nil, nil
@@ -110,7 +113,8 @@ func (h *handler) OnRecord(ctx *gortsplib.ServerHandlerOnRecordCtx) (*base.Respo
 func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) {
 	h.leave(ctx.Session)
 	h.unwatch(ctx.Session)
-	if c, ok := ctx.Session.UserData().(*gortsplib.ServerConn); ok {
+	c, ok := ctx.Session.UserData().(*gortsplib.ServerConn)
+	if ok && errors.As(ctx.Error, &liberrors.ErrServerSessionTornDown{}) {
 		idle(c).Reset(h.s.cfg.IdleTimeout)
 	}
 	h.s.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v4"
@@ -61,6 +62,8 @@ type Server struct {
 	gs       *gortsplib.Server
 	addr     net.Addr
 	closing  chan struct{}
+	setup    sync.Mutex // of a session is under way; see beginSetup
+	setter   atomic.Pointer[gortsplib.ServerConn]
 
 	mu         sync.Mutex
 	closed     bool

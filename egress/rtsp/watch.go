@@ -77,10 +77,28 @@ func (h *handler) alive(ss *gortsplib.ServerSession) {
 	}
 }
 
+// beginSetup makes other SETUPs wait until OnResponse has been called for this one. gortsplib v4.16 looks for ports in
+// use through the other sessions of a stream without a lock, while their SETUPs may change them: a concurrent map
+// iteration and write, which ends the process. Nothing waits in between but a pause that gortsplib makes for publishers
+// that use GStreamer; readers that do need none.
+func (h *handler) beginSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) {
+	delete(ctx.Request.Header, "User-Agent")
+	h.s.setup.Lock()
+	h.s.setter.Store(ctx.Conn)
+}
+
+// endSetup lets the next SETUP go on, if c's is the one.
+func (h *handler) endSetup(c *gortsplib.ServerConn) {
+	if h.s.setter.CompareAndSwap(c, nil) {
+		h.s.setup.Unlock()
+	}
+}
+
 // OnResponse sees every request to a session, and corrects what gortsplib has fixed. It tells clients how often to give a
 // sign of life: well within the time that they have. And it offers no digest authentication where a password is known by
 // its hash alone, since users may change.
 func (h *handler) OnResponse(c *gortsplib.ServerConn, res *base.Response) {
+	h.endSetup(c)
 	if ss := c.Session(); ss != nil {
 		h.alive(ss)
 	}

@@ -5,14 +5,13 @@ import (
 	"path/filepath"
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"rave/bench/leak"
 	"rave/engine"
 	"rave/engine/enginetest"
 	"rave/engine/software"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
 // library is where `make setup` puts ONNX Runtime, or what RAVE_LIB names.
 func library(t testing.TB) string {

@@ -10,12 +10,14 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"rave/bench/camera"
+	"rave/bench/leak"
 	"rave/bench/peer"
 )
 
@@ -52,7 +54,16 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return 1
 	}
-	return m.Run()
+	return leak.Main(tests{m})
+}
+
+// tests are those of this package and the end of what they share.
+type tests struct{ *testing.M }
+
+// Run implements goleak.TestingM.
+func (t tests) Run() int {
+	defer http.DefaultClient.CloseIdleConnections()
+	return t.M.Run()
 }
 
 func prepare(folder string) (s setup, err error) {

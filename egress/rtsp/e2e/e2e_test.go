@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -11,15 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"rave/bench/leak"
 	egress "rave/egress/rtsp"
 	"rave/engine/media"
 	"rave/ingest"
 	"rave/ingest/rtsp"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
 // toPath is an Output that writes to a Path. What comes before the path has a reader waits for it, so that the reader
 // sees everything.

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"rave/bench/leak"
 	"rave/bench/peer"
 	"rave/engine"
 	"rave/engine/enginetest"
@@ -49,7 +50,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "start again with one arena:", err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	os.Exit(leak.Main(m))
 }
 
 // left is what this process holds.
