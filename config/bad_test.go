@@ -138,6 +138,12 @@ var bad = []struct{ key, file, want string }{
 	{"options.output.scale", "output: {scale: 5x}", `output.scale: "5x" is not a scale; use auto, 1, 1.5, 2, 3 or 4`},
 	{"options.output.max", "output: {max: 4k}", `output.max: "4k" is not a size; use WIDTHxHEIGHT in pixels, 16 to ` +
 		`16384 each, such as 3840x2160`},
+	{"options.max_pixels", "max_pixels: 3840x2160", `max_pixels: "3840x2160" is not a number of pixels; use 76800 (320x240) ` +
+		`to 268435456 (16384x16384)`},
+	{"options.max_pixels", "max_pixels: 76799", `max_pixels: "76799" is not a number of pixels; use 76800 (320x240) to ` +
+		`268435456 (16384x16384)`},
+	{"options.max_pixels", "max_pixels: 268435457", `max_pixels: "268435457" is not a number of pixels; use 76800 (320x240) ` +
+		`to 268435456 (16384x16384)`},
 	{"options.encode.codec", "encode: {codec: av1}", `encode.codec: "av1" is not a codec; use h264`},
 	{"options.encode.preset", "encode: {preset: warp}", `encode.preset: "warp" is not a preset; use ultrafast, ` +
 		`superfast, veryfast, faster, fast, medium, slow, slower or veryslow`},
@@ -193,7 +199,7 @@ func TestBadFiles(t *testing.T) {
 		{"nothing near", "cpu: {affinity: 1}", `rave.yaml:1: cpu.affinity: unknown key; known here: threads`},
 		{"credentials are not defaults", "stream_defaults: {password: secret}",
 			`rave.yaml:1: stream_defaults.password: unknown key; known here: transport, video_timeout, reconnect, ` +
-				`deinterlace, quality, strict, output, encode`},
+				`deinterlace, quality, strict, output, max_pixels, encode`},
 		{"key twice", "cpu: {threads: 1}\nlog: {}\ncpu: {threads: 2}", `rave.yaml:3: cpu: given twice, first in line 1`},
 		{"stream twice", "streams:\n  a: {source: publish}\n  a: {source: publish}",
 			`rave.yaml:3: streams.a: given twice, first in line 2`},

@@ -60,6 +60,7 @@ streams:
     quality: [live-x2, lanczos]
     strict: true
     output: {scale: 3}
+    max_pixels: 8294400
     encode: {codec: h264, preset: fast, bitrate: 2.5M, gop: 500ms}
   studio:
     source: publish
@@ -92,7 +93,7 @@ func TestFullFile(t *testing.T) {
 		Name: "back", Source: Source{"rtsp://cam2/live"}, Username: "viewer", Password: "007", Transport: TransportUDP,
 		VideoTimeout: 90 * time.Second, Reconnect: Reconnect{time.Second, time.Minute}, Deinterlace: DeinterlaceOff,
 		Quality: []string{"live-x2", "lanczos"}, Strict: true, Output: Output{3, Size{1920, 1080}},
-		Encode: Encode{CodecH264, "fast", 2.5e6, 500 * time.Millisecond},
+		MaxPixels: 8294400, Encode: Encode{CodecH264, "fast", 2.5e6, 500 * time.Millisecond},
 	}, studio}
 	if !c.Equal(want) {
 		t.Errorf("got:\n%+v\nwant:\n%+v", *c, *want)

@@ -9,7 +9,7 @@ import (
 
 // candidates are values of every kind that a key may have: one of them differs from what the key is.
 var candidates = []string{"true", "false", "debug", "json", "127.0.0.1:1", "9000", "3", "none", "off", "/other.onnx", "/lib.so", "tcp",
-	"2s", "45s", "lanczos", "1.5", "1920x1080", "fast", "800k", "512M", "rtsp://other/live", "status", "cam", "somebody"}
+	"2s", "45s", "lanczos", "1.5", "1920x1080", "fast", "800k", "8294400", "512M", "rtsp://other/live", "status", "cam", "somebody"}
 
 // TestEveryKeyCountsWhenReloaded walks the schema and changes one key after another: the change is seen, and either takes
 // effect in what a running process follows or is refused with the key. So a new key cannot be forgotten.

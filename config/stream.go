@@ -18,6 +18,7 @@ type Stream struct {
 	Quality      []string // names of enhancers that may serve the stream, best first
 	Strict       bool     // only the first of Quality
 	Output       Output
+	MaxPixels    int // of the camera's picture, as it is coded, and of the enhanced one
 	Encode       Encode
 }
 
@@ -72,6 +73,7 @@ func (s Stream) Equal(o Stream) bool { return reflect.DeepEqual(s, o) }
 // neither of the source nor of the picture counts for both.
 func (s Stream) SameSource(o Stream) bool {
 	s.Deinterlace, s.Quality, s.Strict, s.Output, s.Encode = o.Deinterlace, o.Quality, o.Strict, o.Output, o.Encode
+	s.MaxPixels = o.MaxPixels
 	return s.Equal(o)
 }
 
@@ -90,6 +92,7 @@ func defaultStream() Stream {
 		Deinterlace:  DeinterlaceAuto,
 		Quality:      []string{"live-x2", "lanczos"},
 		Output:       Output{Scale: ScaleAuto, Max: Size{3840, 2160}},
+		MaxPixels:    8192 * 4608,
 		Encode:       Encode{Codec: CodecH264, Preset: "superfast", Bitrate: BitrateAuto, GOP: 2 * time.Second},
 	}
 }
@@ -116,6 +119,7 @@ func (s *Stream) options() section {
 			check: checkModelRef, atLeast: "name at least one enhancer, such as lanczos"}},
 		{"strict", boolean(&s.Strict)},
 		{"output", s.Output.schema()},
+		{"max_pixels", integer(&s.MaxPixels, parsePixels)},
 		{"encode", s.Encode.schema()},
 	}
 }

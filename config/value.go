@@ -56,6 +56,15 @@ func parseSize(text string) (Size, error) {
 	return Size{width, height}, nil
 }
 
+func parsePixels(text string) (int, error) {
+	const least, most = 320 * 240, 16384 * 16384
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("is not a number of pixels; use %d (320x240) to %d (16384x16384)", least, most)
+	}
+	return n, nil
+}
+
 // Bitrate is in bits per second. BitrateAuto follows size and frame rate.
 type Bitrate int
 

@@ -57,6 +57,12 @@ func (g *damageGate) undecoded(codec media.Codec, p media.Packet) {
 	g.next = g.next || !media.Disposable(codec, p.Data)
 }
 
+// mends reports whether an access unit, an IDR of H.264, ends damage by itself. It gets a new decoder: broken slices leave
+// traces in FFmpeg's that spoil even the next IDR, and are told nowhere.
+func (g *damageGate) mends(codec media.Codec, p media.Packet) bool {
+	return g.lost && codec == media.H264 && p.Keyframe && p.Recovery == 0
+}
+
 func (g *damageGate) lose(at time.Time) {
 	if !g.lost {
 		g.lost, g.lostAt = true, at

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"cmp"
+	"fmt"
 	"math"
 
 	"rave/engine/media"
@@ -30,6 +32,16 @@ func (r OutputRule) Format(in media.Format, modelScale int) media.Format {
 	out := in
 	out.Width, out.Height = even(float64(in.Width)*scale, maxW), even(float64(in.Height)*scale, maxH)
 	return out
+}
+
+// checkOutput refuses an enhanced picture above MaxPixels, before memory is taken for it.
+func (c Config) checkOutput(out media.Format) error {
+	most := cmp.Or(c.MaxPixels, DefaultMaxPixels)
+	if out.Width*out.Height <= most {
+		return nil
+	}
+	return fmt.Errorf("stream %s: the enhanced picture would have %s pixels, and max_pixels is %d; lower output.scale or "+
+		"output.max, choose a first entry of quality with a smaller scale, or raise max_pixels", c.Stream, out.Size(), most)
 }
 
 // even rounds to the nearest even number up to limit (0: none): 4:2:0 has no odd sizes that every encoder and player

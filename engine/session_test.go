@@ -78,9 +78,10 @@ func TestSessionCountsWhatItDrops(t *testing.T) {
 	for name, st := range map[string]sessionTest{
 		"nothing is wrong": {want: spans(0, 59)},
 		"corrupt": { // what follows refers to it
-			script: script{corrupt: []int{3, 5, 6}},
-			want:   spans(0, 2, 10, 59),
-			drops:  map[string]int{"decode/corrupt": 3, "decode/damaged": 4},
+			script:   script{corrupt: []int{3, 5, 6}},
+			want:     spans(0, 2, 10, 59),
+			drops:    map[string]int{"decode/corrupt": 3, "decode/damaged": 4},
+			decoders: 2,
 		},
 		"corrupt, and no other refers to it": {
 			script: script{disposable: true, corrupt: []int{3, 5}},
@@ -88,9 +89,10 @@ func TestSessionCountsWhatItDrops(t *testing.T) {
 			drops:  map[string]int{"decode/corrupt": 2},
 		},
 		"lost on the way": { // 23 is within what is held back already
-			script: script{lost: []int{3, 20, 21, 23}},
-			want:   spans(0, 2, 10, 20, 30, 59),
-			drops:  map[string]int{"decode/damaged": 16},
+			script:   script{lost: []int{3, 20, 21, 23}},
+			want:     spans(0, 2, 10, 20, 30, 59),
+			drops:    map[string]int{"decode/damaged": 16},
+			decoders: 3,
 		},
 		"corrupt until the decoder is rebuilt": { // which then waits for a keyframe
 			script:   script{gop: 57, corrupt: spans(1, decoderPatience)},
@@ -113,9 +115,10 @@ func TestSessionCountsWhatItDrops(t *testing.T) {
 			drops:  map[string]int{"decode/behind": 14},
 		},
 		"damaged": {
-			script: script{damaged: []int{3}},
-			want:   spans(0, 2, 10, 59),
-			drops:  map[string]int{"decode/damaged": 7},
+			script:   script{damaged: []int{3}},
+			want:     spans(0, 2, 10, 59),
+			drops:    map[string]int{"decode/damaged": 7},
+			decoders: 2,
 		},
 		"late": { // 2 to 6 are more than 500 ms late, and 1 is shown since nothing was for so long
 			script: script{gop: 60, stalls: map[int]time.Duration{1: 700 * time.Millisecond}},

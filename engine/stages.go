@@ -45,7 +45,7 @@ func (s *Session) decodeIn(ctx context.Context) func(media.Packet, bool) error {
 	return func(p media.Packet, behind bool) error {
 		d := &s.dec
 		s.obs.Waiting(StageDecode, s.packets.Len())
-		if p.Discontinuity { // what the old decoder holds back is from before an outage
+		if p.Discontinuity || d.damage.mends(s.cfg.Track.Codec, p) { // what the old decoder holds back is from before an outage or damage
 			if err := s.endDecoder(ctx); err != nil {
 				return err
 			}
@@ -269,6 +269,10 @@ func (s *Session) newGeneration(ctx context.Context, in media.Format) error {
 		}
 	}
 	e.in, e.out, e.modelScale = in, s.cfg.Output.Format(in, info.Scale), info.Scale
+	if err := s.cfg.checkOutput(e.out); err != nil {
+		s.obs.RungLoaded(s.cfg.Quality[0], err)
+		return err
+	}
 	rungs := s.cfg.Quality
 	if s.cfg.Strict {
 		rungs = rungs[:1]

@@ -29,6 +29,7 @@ type Config struct {
 	URL       string   //
 	Transport string   // "tcp" (the default) or "udp"
 	Input     []string // further options before FFmpeg's -i
+	Scale     string   // "WxH": what pictures are scaled to before they are read, for streams that change their size
 }
 
 // Seen is one picture.
@@ -82,7 +83,11 @@ func args(cfg Config) []string {
 	args := strings.Fields("-hide_banner -nostdin -nostats -rtsp_transport " + cfg.Transport +
 		" -fflags nobuffer -flags low_delay -probesize 32 -analyzeduration 0 -threads 1")
 	args = append(append(args, cfg.Input...), "-i", cfg.URL)
-	filters := "showinfo=checksum=0,format=pix_fmts=yuv420p|yuvj420p|yuv422p|yuvj422p," +
+	scale := ""
+	if cfg.Scale != "" {
+		scale = "scale=" + cfg.Scale + ","
+	}
+	filters := "showinfo=checksum=0," + scale + "format=pix_fmts=yuv420p|yuvj420p|yuv422p|yuvj422p," +
 		"crop=iw:2*ceil(ih/16):0:0:exact=1,extractplanes=y"
 	return append(append(args, "-map", "0:v:0", "-vf", filters),
 		strings.Fields("-fps_mode passthrough -f yuv4mpegpipe -flush_packets 1 pipe:1")...)

@@ -188,6 +188,7 @@ func (s *stream) startSession(video media.Track) error {
 	session, err := s.app.newSession(engine.Config{
 		Stream: c.Name, Track: video, Plan: s.app.plan, Quality: c.Quality, Strict: c.Strict,
 		Output:      engine.OutputRule{Scale: float64(c.Output.Scale), MaxWidth: c.Output.Max.Width, MaxHeight: c.Output.Max.Height},
+		MaxPixels:   c.MaxPixels,
 		Preset:      c.Encode.Preset,
 		Bitrate:     int(c.Encode.Bitrate),
 		GOP:         c.Encode.GOP,

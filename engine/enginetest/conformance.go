@@ -33,6 +33,9 @@ func Run(t *testing.T, device engine.Device, models ...string) {
 	t.Run("EncodeHoldsBitrate", s.encodeRate)
 	t.Run("Session", s.sessions)
 	t.Run("SessionHidesDamage", s.damage)
+	t.Run("SessionFollowsParameterSets", s.parameterSets)
+	t.Run("SessionOutlivesGarbage", s.garbage)
+	t.Run("SessionRefusesHugeOutput", s.hugeOutput)
 }
 
 type suite struct {
@@ -149,6 +152,8 @@ func (s suite) decodeAll(t *testing.T) {
 		Slices:      {"160x96", media.MatrixSMPTE170M, false, "h264", 0},
 		Refresh:     {"160x96", media.MatrixSMPTE170M, false, "h264", 0},
 		H265:        {"160x96", media.MatrixSMPTE170M, false, "h265", 0},
+		H265Odd:     {"168x88", media.MatrixSMPTE170M, false, "h265", 0},
+		H265BT709:   {"160x96", media.MatrixBT709, false, "h265", 0},
 		H265BFrames: {"160x96", media.MatrixSMPTE170M, false, "B-frames delay it by", largestDelay},
 		H265TenBit:  {"160x96", media.MatrixSMPTE170M, false, "yuv420p10le, BT.601 limited range, converted to yuv420p", 0},
 		MJPEG420:    {"160x96", media.MatrixBT470BG, true, "full range kept", 0},

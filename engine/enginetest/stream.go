@@ -36,6 +36,8 @@ const (
 	Refresh       = "h264-refresh.h264" // one IDR, then intra refresh
 	H265          = "h265.h265"
 	H265BFrames   = "h265-bframes.h265"
+	H265Odd       = "h265-odd.h265" // 168x88 is not a multiple of 16
+	H265BT709     = "h265-bt709.h265"
 	H265TenBit    = "h265-10bit.h265"
 	MJPEG420      = "mjpeg-420.mjpeg"
 	MJPEG422      = "mjpeg-422.mjpeg"

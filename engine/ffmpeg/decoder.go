@@ -73,7 +73,7 @@ func NewDecoder(cfg DecoderConfig) (*Decoder, error) {
 	C.rave_log_install()
 	d := &Decoder{cfg: cfg, ctx: astiav.AllocCodecContext(codec), pkt: C.av_packet_alloc()}
 	d.handle = cgo.NewHandle(source{cfg.Stream, cfg.Log})
-	d.said = C.rave_decoder_new(d.c(), C.uintptr_t(d.handle), C.int64_t(cfg.MaxPixels))
+	d.said = C.rave_decoder_new(d.c(), C.uintptr_t(d.handle), C.int64_t(cfg.MaxPixels+rounding))
 	d.ctx.SetThreadType(astiav.ThreadTypeSlice)
 	d.ctx.SetThreadCount(max(1, cfg.Threads))
 	if cfg.Codec == media.H264 {

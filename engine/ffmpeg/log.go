@@ -94,9 +94,12 @@ type repeats struct {
 }
 
 func (l *limit) admit(kind uintptr, now time.Time) (suppressed int, ok bool) {
-	const window, most = time.Second, 10
+	const window, most, kinds = time.Second, 10, 1000 // FFmpeg's decoders have some hundred
 	k := l.kinds[kind]
 	if k == nil {
+		if len(l.kinds) >= kinds {
+			clear(l.kinds)
+		}
 		k = &repeats{}
 		l.kinds[kind] = k
 	}

@@ -29,6 +29,9 @@ filter=interlace=scan=tff make h264-interlaced-422.h264 160:96 yuv422p $x264 -bf
 make h264-slices.h264 160:96 yuv420p $x264 -bf 0 -slices 4
 make h264-refresh.h264 160:96 yuv420p $x264 -bf 0 -x264-params intra-refresh=1:keyint=10
 make h265.h265 160:96 yuv420p $x265:bframes=0
+make h265-odd.h265 168:88 yuv420p $x265:bframes=0
+filter=setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709 \
+  make h265-bt709.h265 160:96 yuv420p $x265:bframes=0 -colorspace bt709 -color_primaries bt709 -color_trc bt709
 make h265-10bit.h265 160:96 yuv420p10le $x265:bframes=0
 make mjpeg-420.mjpeg 160:96 yuvj420p -c:v mjpeg -q:v 8
 make mjpeg-422.mjpeg 160:96 yuvj422p -c:v mjpeg -q:v 8
