@@ -149,7 +149,7 @@ func (d *depacketizer) findGap(p *rtp.Packet) {
 		return
 	case d.open && headless && p.Timestamp != d.rtp:
 		d.onDrop(dropLoss, 2)
-	case d.open, headless && !(d.skip && d.skipRTP == p.Timestamp):
+	case d.open, headless && !(d.skip && d.skipRTP == p.Timestamp), !headless && !d.skip: // the last: at least one whole unit
 		d.onDrop(dropLoss, 1)
 	}
 	d.reset()

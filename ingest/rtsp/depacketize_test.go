@@ -65,7 +65,7 @@ func TestDepacketizeLoss(t *testing.T) {
 		{"middle", []int{4}, []int{0, 2, 3, 4}, 1},
 		{"first", []int{3}, []int{0, 2, 3, 4}, 1},
 		{"last: the next begins in view", []int{5}, []int{0, 2, 3, 4}, 1},
-		{"a whole picture is not seen as damage", []int{3, 4, 5}, []int{0, 2, 3, 4}, 0},
+		{"a whole picture", []int{3, 4, 5}, []int{0, 2, 3, 4}, 1},
 		{"last and first: both", []int{5, 6}, []int{0, 3, 4}, 2},
 		{"two in one picture count once", []int{3, 5}, []int{0, 2, 3, 4}, 1},
 		{"two in a row", []int{6, 7}, []int{0, 1, 3, 4}, 1},

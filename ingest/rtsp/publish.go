@@ -21,6 +21,9 @@ import (
 // announceTimeout is how long a publisher may hold the stream between ANNOUNCE and RECORD.
 const announceTimeout = 10 * time.Second
 
+// takeTimeout is how long a publisher waits for somebody to listen.
+const takeTimeout = time.Second
+
 // PublishConfig describes a stream that a client publishes to our own server.
 type PublishConfig struct {
 	Name   string                     // the stream, for log and errors
@@ -48,6 +51,7 @@ type publication struct {
 	inputs   []*input
 	since    time.Time
 	recorded bool
+	taken    chan struct{} // closed when somebody listens
 	left     chan struct{} // closed when it is over,
 	reason   error         // for this reason
 }
@@ -96,6 +100,7 @@ func (p *Publish) Run(ctx context.Context, out media.Output) error {
 // deliver runs one publication to its end.
 func (p *Publish) deliver(ctx context.Context, pub *publication, out media.Output) error {
 	pub.receiver.attach(out)
+	close(pub.taken)
 	defer pub.receiver.close()
 	pub.receiver.start()
 	select {
@@ -140,20 +145,36 @@ func (p *Publish) Announce(s *gortsplib.ServerSession, desc *description.Session
 	}
 	r := newReceiver(p.clock, &p.jumps, p.cfg.OnDrop)
 	r.take(inputs)
-	p.active = &publication{session: s, receiver: r, inputs: inputs, since: time.Now(), left: make(chan struct{})}
+	p.active = &publication{session: s, receiver: r, inputs: inputs, since: time.Now(), taken: make(chan struct{}), left: make(chan struct{})}
 	if len(ignored) > 0 {
 		p.log.Info("ignored what the publisher offers besides", "media", strings.Join(ignored, ", "))
 	}
 	return nil
 }
 
-// Record starts delivery; the session's medias are set up.
+// Record starts delivery; the session's medias are set up. It waits until somebody listens: the publisher's first
+// keyframe, which comes at once, may be the only one for a long time.
 func (p *Publish) Record(s *gortsplib.ServerSession) error {
+	a, err := p.record(s)
+	if err != nil {
+		return err
+	}
+	timer := time.NewTimer(takeTimeout)
+	defer timer.Stop()
+	select {
+	case <-a.taken:
+	case <-a.left:
+	case <-timer.C:
+	}
+	return nil
+}
+
+func (p *Publish) record(s *gortsplib.ServerSession) (*publication, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a := p.active
 	if a == nil || a.session != s {
-		return fmt.Errorf("stream %s: announce first", p.cfg.Name)
+		return nil, fmt.Errorf("stream %s: announce first", p.cfg.Name)
 	}
 	for _, in := range a.inputs {
 		s.OnPacketRTP(in.media, in.format, func(pkt *rtp.Packet) { a.receiver.packet(in, pkt) })
@@ -165,7 +186,7 @@ func (p *Publish) Record(s *gortsplib.ServerSession) error {
 	default:
 	}
 	p.recorded <- a
-	return nil
+	return a, nil
 }
 
 // Leave ends the publisher's turn. Sessions that were not accepted are ignored.

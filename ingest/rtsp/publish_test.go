@@ -187,3 +187,31 @@ func TestPublishForgetsAnnouncements(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A publisher is told to begin when somebody listens: its first keyframe may be the only one for a long time.
+func TestPublisherWaitsForAListener(t *testing.T) {
+	p := NewPublish(PublishConfig{Name: "cam1"})
+	r := startRecorder(t, p)
+	desc := session(h264Format())
+	began := make(chan *gortsplib.Client, 1)
+	go func() {
+		c, err := r.publish(t, desc)
+		if err != nil {
+			t.Error(err)
+		}
+		began <- c
+	}()
+	for limit := time.Now().Add(waitLimit); len(p.recorded) == 0 && len(began) == 0 && time.Now().Before(limit); {
+		time.Sleep(time.Millisecond)
+	}
+	select {
+	case <-began:
+		t.Fatal("it may begin while nobody listens")
+	case <-time.After(50 * time.Millisecond):
+	}
+	out := newCollector()
+	start(t, p, out)
+	c := receive(t, began, "answer to RECORD")
+	sendPicture(t, c, desc, 0)
+	receive(t, out.packets, "picture")
+}
