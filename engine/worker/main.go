@@ -69,6 +69,7 @@ func inherit(fd uintptr) (net.Conn, error) {
 type child struct {
 	events *events
 	timer  *time.Timer // sends events that no packet takes along
+	armed  atomic.Bool // timer runs
 	pong   atomic.Bool // a ping waits for its answer
 
 	mu   sync.Mutex // orders writers
@@ -195,7 +196,6 @@ func (c *child) Tracks(tracks []media.Track) error { return c.send(kindTracks, e
 func (c *child) Packet(p media.Packet) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.timer.Stop()
 	if err := c.writeEvents(); err != nil {
 		return err
 	}
@@ -241,13 +241,16 @@ func (c *child) writeEvents() error {
 	return nil
 }
 
-// notify arms the timer that sends what no packet takes along.
+// notify arms the timer that sends what no packet takes along. One that runs is left alone, also when a packet comes
+// first: setting it for every picture would wake a thread each time.
 func (c *child) notify(urgent bool) {
-	after := flushAfter
-	if urgent {
-		after = 0
+	switch {
+	case urgent:
+		c.armed.Store(true)
+		c.timer.Reset(0)
+	case !c.armed.Swap(true):
+		c.timer.Reset(flushAfter)
 	}
-	c.timer.Reset(after)
 }
 
 // onTimer sends events, unless the socket is in use: then it may take its time.
@@ -256,6 +259,7 @@ func (c *child) onTimer() {
 		c.timer.Reset(flushAfter / 50)
 		return
 	}
+	c.armed.Store(false)
 	defer c.mu.Unlock()
 	_ = c.flushLocked() // a main process that has gone is seen by the reader
 }
