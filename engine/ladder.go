@@ -195,7 +195,7 @@ func (l *ladder) load(ctx context.Context, i int) {
 	e, err := l.open(ctx, name)
 	var cost time.Duration
 	if err == nil && l.live && name != Lanczos { // Lanczos must be there at once, and is the last resort
-		if cost, err = l.try(ctx, e, tries); err != nil {
+		if cost, err = l.try(ctx, e, triesToOpen); err != nil {
 			e.Close()
 			e = nil
 		}

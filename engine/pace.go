@@ -15,19 +15,21 @@ const (
 	rungHold = 2 * time.Second
 	// A rung is too slow when a picture takes more than this share of the time between two; it has become fast enough
 	// again below the other share.
-	slowAbove = 0.95
-	fastBelow = 0.80
-	// A better rung that does not serve is measured so often; more rarely when that would take more than a fiftieth of
-	// the time.
-	measureEvery = 5 * time.Second
-	measureShare = 50
+	slowAbove = 1.0
+	fastBelow = 0.9
+	// A better rung that does not serve is measured so often; more rarely when one measurement would take more than a
+	// twenty-fifth of that.
+	measureEvery = 2 * time.Second
+	measureShare = 25
 	// A rung that measured well and was too slow all the same when it served rests, from the first length to the last,
 	// doubling, until it has served for a while.
 	restMin    = 10 * time.Second
 	restMax    = 5 * time.Minute
 	restForget = time.Minute
-	// A rung is tried so often when it is opened, and the fastest try counts: the machine is busy at a start.
-	tries = 3
+	// A rung is tried so often at most when it is opened, and when it is measured later, and the fastest try counts: the
+	// machine is busy at a start, and a hiccup at any time.
+	triesToOpen  = 3
+	triesToServe = 2
 )
 
 // Reasons of a change of rungs, as they appear in rave_enhancer_changes_total{reason}.
@@ -309,7 +311,7 @@ func (l *ladder) measure(ctx context.Context, i int) {
 	r.measuring = true
 	e := r.ready
 	l.mu.Unlock()
-	cost, err := l.try(ctx, e, 1)
+	cost, err := l.try(ctx, e, triesToServe)
 	if err != nil && ctx.Err() == nil {
 		e.Close()
 	}
