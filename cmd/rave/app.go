@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,7 +26,7 @@ import (
 
 // app is one running server: every package is wired to the others here and nowhere else.
 type app struct {
-	cfg      *config.Config
+	cfg      *config.Config // of the start: of later ones only what config.CheckReload lets pass differs
 	log      *slog.Logger
 	started  time.Time
 	device   *software.Device
@@ -34,19 +35,24 @@ type app struct {
 	stats    *stats.Stats
 	rtsp     *rtsp.Server
 	web      *web.Server
-	streams  []*stream
+	streams  *supervisor[*stream]
+	reloads  *reloader
 }
 
-// options are what the demo does differently.
+// options say how the commands differ.
 type options struct {
-	onReady func(*app) // the servers listen
-	written *logWriter // behind the log
+	onReady func(*app)                     // the servers listen
+	written *logWriter                     // behind the log
+	watch   *fileWatch                     // the configuration file; nil: there is none
+	load    func() (*config.Config, error) // reads it again
+	hangup  <-chan os.Signal               // SIGHUP; nil: it is not for us
 }
 
 // shutdownLimit is how long an orderly end may take before the process ends anyway.
 const shutdownLimit = 2 * time.Second
 
-// serve runs until ctx ends. Only what is wrong at the start ends it with an error: a stream's own troubles never do.
+// serve runs until ctx ends. Only what is wrong at the start ends it with an error: a stream's own troubles never do, nor
+// does a configuration that is wrong later.
 func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt options) error {
 	ffmpeg.SetLogger(log)
 	a := &app{cfg: cfg, log: log, started: time.Now(), registry: prometheus.NewRegistry()}
@@ -55,6 +61,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 	a.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "rave_log_lines_lost_total", Help: "Lines of the log that could not be written: it was full, closed or not read.",
 	}, opt.written.Lost))
+	a.reloads = newReloader(opt, a.apply, log, a.registry)
 	a.device = software.New(software.Config{Library: cfg.ONNXRuntime.Library, Models: cfg.Models, Log: log})
 	var err error
 	if a.plan, err = engine.ChoosePlan(ctx, a.device); err != nil {
@@ -69,20 +76,17 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 		return err
 	}
 	defer a.web.Close() //nolint:errcheck // closing sockets at the end
-	for _, c := range cfg.Streams {
-		s, err := a.newStream(c)
-		if err != nil {
-			return err
-		}
-		a.streams = append(a.streams, s)
+	var limit *time.Timer
+	g, ctx := errgroup.WithContext(ctx)
+	a.streams = newSupervisor(ctx, a.newStream)
+	if _, err := a.apply(cfg); err != nil {
+		return err
 	}
 	a.registry.MustRegister(newCollector(a))
 	a.announce()
 	if opt.onReady != nil {
 		opt.onReady(a)
 	}
-	var limit *time.Timer
-	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.web.Run(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()
@@ -90,7 +94,11 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 		limit = time.AfterFunc(shutdownLimit, func() { a.giveUp(opt.written) })
 		return ctx.Err()
 	})
-	g.Go(func() error { return a.runStreams(ctx) })
+	g.Go(func() error {
+		a.reloads.run(ctx)
+		a.streams.wait()
+		return a.rtsp.Close() // after those who write to it
+	})
 	err = g.Wait()
 	limit.Stop()
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -100,25 +108,37 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 	return err
 }
 
-// runStreams runs all streams. The server that their packets go to is closed after them.
-func (a *app) runStreams(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for _, s := range a.streams {
-		g.Go(func() error { return s.run(ctx) })
+// apply makes a configuration the running one, as a whole or, with an error, not at all.
+func (a *app) apply(next *config.Config) (changes, error) {
+	if err := a.cfg.CheckReload(next); err != nil {
+		return changes{}, err
 	}
-	return errors.Join(g.Wait(), a.rtsp.Close())
+	prepare := func(now *stream, c streamConfig) (prepared, error) { return a.prepare(next, now, c) }
+	return a.streams.apply(streamConfigs(next), prepare, func() error {
+		if err := a.rtsp.SetUsers(rtspUsers(next)); err != nil {
+			return next.Errorf("users", "%v", err)
+		}
+		a.web.SetAuth(visitors(next))
+		a.checkResources(next)
+		return nil
+	})
 }
 
 // announce says where everything is, and what cannot work, before the first camera has answered.
 func (a *app) announce() {
-	a.log.Info("serving", "version", version, "rtsp", a.rtsp.Addr(), "http", a.web.Addr().String(), "streams", len(a.streams),
+	a.log.Info("serving", "version", version, "rtsp", a.rtsp.Addr(), "http", a.web.Addr().String(), "streams", len(a.cfg.Streams),
 		"workers", a.cfg.Workers, "worker_memory_mib", a.workerMemory()>>20)
-	a.checkFiles()
-	if len(a.streams) == 0 {
+	if len(a.cfg.Streams) == 0 {
 		a.log.Warn("no streams are configured; add some under streams:, as rave.example.yaml shows")
 	}
-	for name := range a.cfg.Models {
-		if err := a.device.CheckModelFile(name); err != nil {
+}
+
+// checkResources says what a configuration needs and does not get.
+func (a *app) checkResources(cfg *config.Config) {
+	a.checkFiles(len(cfg.Streams))
+	d := software.New(software.Config{Models: cfg.Models})
+	for name := range cfg.Models {
+		if err := d.CheckModelFile(name); err != nil {
 			a.log.Error("a model cannot be read; streams go on with the next entry of their quality", "model", name, "err", err)
 		}
 	}
@@ -137,7 +157,7 @@ func (a *app) listenRTSP() (*rtsp.Server, error) {
 		port = -1
 	}
 	srv, err := rtsp.New(rtsp.Config{
-		Listen: a.cfg.RTSP.Listen, UDPPort: port, Users: a.rtspUsers(), Log: a.log, OnDrop: a.dropped,
+		Listen: a.cfg.RTSP.Listen, UDPPort: port, Users: rtspUsers(a.cfg), Log: a.log, OnDrop: a.dropped,
 		MaxConnections: a.cfg.RTSP.MaxConnections,
 	})
 	switch {
@@ -149,12 +169,12 @@ func (a *app) listenRTSP() (*rtsp.Server, error) {
 	return srv, nil
 }
 
-func (a *app) rtspUsers() []rtsp.User {
-	if a.cfg.Open() {
+func rtspUsers(cfg *config.Config) []rtsp.User {
+	if cfg.Open() {
 		return nil
 	}
 	var users []rtsp.User
-	for _, u := range a.cfg.Users {
+	for _, u := range cfg.Users {
 		streams := u.Streams
 		for _, s := range streams {
 			if s == config.AllStreams {
@@ -175,20 +195,26 @@ func (a *app) rtspUsers() []rtsp.User {
 	return users
 }
 
-// threads is one stream's share of the machine.
+// threads is one stream's share of the machine, as many as there are now. A session keeps what it was given.
 func (a *app) threads() int {
 	total := a.cfg.CPU.Threads
 	if total == 0 {
 		total = runtime.NumCPU()
 	}
-	return max(1, total/max(1, len(a.cfg.Streams)))
+	return max(1, total/max(1, len(a.streams.list())))
 }
 
 // dropped counts what the RTSP server did not deliver to a reader.
 func (a *app) dropped(path, reason string, n int) {
-	for _, s := range a.streams {
-		if path == s.cfg.Name || path == s.cfg.Name+"/original" {
-			s.stats.Dropped("egress", reason, n)
+	name, _, _ := strings.Cut(path, "/")
+	a.count(name, "egress", reason, n)
+}
+
+// count counts drops of a stream, while there is one of that name.
+func (a *app) count(name, stage, reason string, n int) {
+	for _, s := range a.streams.list() {
+		if s.stream.name == name {
+			s.stream.stats.Dropped(stage, reason, n)
 		}
 	}
 }

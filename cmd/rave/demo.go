@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +34,8 @@ The environment overrides the configuration, as in RAVE_RTSP_LISTEN=127.0.0.1:95
 				return err
 			}
 			defer cancel()
+			ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // its terminal is closed
+			defer stop()
 			return demo(ctx)
 		},
 	}
@@ -90,8 +94,8 @@ func (c cameraOutput) Packet(p media.Packet) error { return c.path.Write(p) }
 
 func announce(w io.Writer, a *app) {
 	fmt.Fprintf(w, "\nTwo simulated cameras are being enhanced. Watch them with any RTSP player:\n")
-	for _, s := range a.streams {
-		fmt.Fprintf(w, "  %-10s enhanced %s\n  %-10s original %s\n", s.cfg.Name, a.url(s.cfg.Name), "", a.url(s.cfg.Name+"/original"))
+	for _, s := range a.streams.streams() {
+		fmt.Fprintf(w, "  %-10s enhanced %s\n  %-10s original %s\n", s.name, a.url(s.name), "", a.url(s.name+"/original"))
 	}
 	fmt.Fprintf(w, "Status page: http://%[1]s/   metrics: http://%[1]s/metrics\nCtrl-C ends it.\n\n", reachable(a.web.Addr().String()))
 }
@@ -105,7 +109,7 @@ func statusLines(ctx context.Context, a *app, log *slog.Logger) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			for _, s := range a.streams {
+			for _, s := range a.streams.streams() {
 				log.Info("status", s.summary()...)
 			}
 		}

@@ -11,15 +11,20 @@ import (
 )
 
 func (a *app) listenHTTP() (*web.Server, error) {
-	cfg := web.Config{Listen: a.cfg.HTTP.Listen, Log: a.log, Gatherer: a.registry, Status: a.status}
-	if !a.cfg.Open() {
-		cfg.Auth = users{a.cfg}
-	}
+	cfg := web.Config{Listen: a.cfg.HTTP.Listen, Log: a.log, Gatherer: a.registry, Status: a.status, Auth: visitors(a.cfg)}
 	srv, err := web.New(cfg)
 	if err != nil {
 		return nil, a.cannotListen("http.listen", "", err)
 	}
 	return srv, nil
+}
+
+// visitors returns who may see the status; nil for everybody.
+func visitors(cfg *config.Config) web.Auth {
+	if cfg.Open() {
+		return nil
+	}
+	return users{cfg}
 }
 
 // users checks visitors against the configuration.
@@ -34,13 +39,13 @@ func (u users) Check(name, password, permission string) bool {
 // status gathers what the page shows.
 func (a *app) status() web.Status {
 	st := web.Status{
-		Version: version, Started: a.started,
+		Version: version, Started: a.started, Config: a.reloads.status(),
 		Listeners: []web.Listener{
 			{Name: "rtsp", Address: a.rtsp.Addr(), Up: true},
 			{Name: "http", Address: a.web.Addr().String(), Up: true},
 		},
 	}
-	for _, s := range a.streams {
+	for _, s := range a.streams.streams() {
 		st.Streams = append(st.Streams, s.status())
 	}
 	return st
@@ -49,12 +54,12 @@ func (a *app) status() web.Status {
 func (s *stream) status() web.Stream {
 	snap := s.stats.Snapshot()
 	s.mu.Lock()
-	state, since := s.state, s.since
+	state, since, now := s.state, s.since, s.now
 	s.mu.Unlock()
 	st := web.Stream{
-		Name: s.cfg.Name, Source: s.camera, Publish: s.cfg.Source.Publish(),
+		Name: s.name, Source: now.camera, Publish: now.cfg.Source.Publish(),
 		State: webState(state.Phase), Since: since, Reconnects: int64(state.Reconnects),
-		Plan: snap.Plan, EnhancedURL: s.app.url(s.cfg.Name), OriginalURL: s.app.url(s.cfg.Name + "/original"),
+		Plan: snap.Plan, EnhancedURL: s.app.url(s.name), OriginalURL: s.app.url(s.name + "/original"),
 		Input: web.Video{
 			Codec: snap.Codec, Size: snap.Input, FPS: snap.FPSIn, Bitrate: snap.BitrateIn, Frames: snap.Decoded,
 		},
@@ -68,7 +73,7 @@ func (s *stream) status() web.Stream {
 	switch {
 	case state.Err != nil:
 		st.Reason = state.Err.Error()
-	case state.Phase == ingest.Connecting && s.cfg.Source.Publish():
+	case state.Phase == ingest.Connecting && now.cfg.Source.Publish():
 		st.State, st.Reason = web.StateWaiting, "waiting for a publisher"
 	case state.Phase == ingest.Online:
 		st.Reason = stalled(snap, since)
@@ -76,7 +81,7 @@ func (s *stream) status() web.Stream {
 	if state.Phase == ingest.Waiting && state.Next > 0 {
 		st.NextTry = state.Since.Add(state.Next)
 	}
-	for _, name := range s.cfg.Quality {
+	for _, name := range now.cfg.Quality {
 		st.Enhancers = append(st.Enhancers, web.Enhancer{Name: name, Share: snap.Shares[name], Reason: snap.EnhancerErrors[name]})
 	}
 	for i, w := range snap.Work {
@@ -127,7 +132,7 @@ func (s *stream) summary() []any {
 	}
 	ms := func(d time.Duration) string { return fmt.Sprintf("%.1fms", float64(d)/1e6) }
 	return []any{
-		"stream", s.cfg.Name, "fps_in", fmt.Sprintf("%.1f", snap.FPSIn), "fps_out", fmt.Sprintf("%.1f", snap.FPSOut),
+		"stream", s.name, "fps_in", fmt.Sprintf("%.1f", snap.FPSIn), "fps_out", fmt.Sprintf("%.1f", snap.FPSOut),
 		"latency_p50", ms(snap.Total.P50), "latency_p95", ms(snap.Total.P95), "drops", drops, "enhancer", snap.Enhancer,
 		"readers", s.enhanced.Stats().Readers + s.original.Stats().Readers,
 	}

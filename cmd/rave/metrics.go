@@ -35,13 +35,13 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeBy
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	for _, s := range c.app.streams {
+	for _, s := range c.app.streams.streams() {
 		gauge := func(d *prometheus.Desc, v float64, label string) {
-			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, s.cfg.Name, label)
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, s.name, label)
 		}
 		for path, st := range map[string]rtsp.Stats{"enhanced": s.enhanced.Stats(), "original": s.original.Stats()} {
 			gauge(c.readers, float64(st.Readers), path)
-			ch <- prometheus.MustNewConstMetric(c.egress, prometheus.CounterValue, float64(st.Bytes), s.cfg.Name, path)
+			ch <- prometheus.MustNewConstMetric(c.egress, prometheus.CounterValue, float64(st.Bytes), s.name, path)
 		}
 		snap := s.stats.Snapshot()
 		gauge(c.fps, snap.FPSIn, "in")

@@ -20,13 +20,13 @@ const (
 
 // checkFiles says when the limit of open files will not do for the streams. Go's runtime has raised the soft limit to
 // the hard one before main.
-func (a *app) checkFiles() {
+func (a *app) checkFiles(streams int) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		a.log.Debug("the limit of open files is not known", "err", err)
 		return
 	}
-	need := uint64(filesAtRest + filesPerStream*len(a.cfg.Streams))
+	need := uint64(filesAtRest + filesPerStream*streams)
 	if limit.Cur >= 2*need { // the other half is for readers
 		return
 	}

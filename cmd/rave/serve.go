@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,10 +31,21 @@ func serveCommand() *cobra.Command {
 		Long: `Serve connects to the cameras of a configuration file, or to the one whose URL is given, enhances their
 pictures and serves each as rtsp://HOST:8554/NAME, and the untouched original as rtsp://HOST:8554/NAME/original.
 Every key of the file can be overridden by the environment, as in RAVE_RTSP_LISTEN=127.0.0.1:9554.
+SIGHUP, or a change of the file, makes a running serve follow it: streams come, go and change without the others noticing;
+a file with a mistake changes nothing, and the log says why.
 RUN_FOR=30s in the environment ends it by itself.`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := loadConfig(file, args)
+			hangup := make(chan os.Signal, 1) // from now on it does not end the process
+			signal.Notify(hangup, syscall.SIGHUP)
+			defer signal.Stop(hangup)
+			load := func() (*config.Config, error) { return loadConfig(file, args) }
+			opt := options{load: load, hangup: hangup}
+			if file != "" {
+				opt.watch = &fileWatch{path: file}
+				opt.watch.reading()
+			}
+			cfg, err := load()
 			if err != nil {
 				return err
 			}
@@ -43,7 +56,8 @@ RUN_FOR=30s in the environment ends it by itself.`,
 			defer cancel()
 			log, written := newLogger(cfg.Log, os.Stderr)
 			defer written.Close()
-			return serve(ctx, cfg, log, options{written: written})
+			opt.written = written
+			return serve(ctx, cfg, log, opt)
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file (see rave.example.yaml)")

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rave/config"
@@ -16,7 +17,6 @@ import (
 	"rave/engine/media"
 	"rave/engine/stats"
 	"rave/ingest"
-	ingestrtsp "rave/ingest/rtsp"
 )
 
 // stream is one camera: its source, the session that enhances it, and the two paths that serve it.
@@ -24,29 +24,38 @@ import (
 //	source ─┬─ every packet ─────────────────────────→ NAME/original
 //	        ├─ video → session → enhanced video ─┬───→ NAME
 //	        └─ sound ────────────────────────────┘
+//
+// Its configuration may change while it runs: another source is connected as the same one would be again, and another
+// session takes over at a keyframe. Readers stay for both.
 type stream struct {
 	app      *app
-	cfg      config.Stream
+	name     string
 	log      *slog.Logger
-	source   media.Source
-	camera   string // its URL without credentials, or "a publisher"
+	clock    *ingest.Clock // of all its sources, one after the other
 	original *rtsp.Path
 	enhanced *rtsp.Path
 	stats    *stats.Stream
+	outdated atomic.Bool // another session must take over
 
 	// Of the goroutine that runs the source:
-	ctx     context.Context //nolint:containedctx // of run; media.Output has none
-	tracks  []media.Track
-	video   media.Track
-	fresh   bool // no picture has come since the connection
-	running *running
+	ctx      context.Context //nolint:containedctx // of run; media.Output has none
+	tracks   []media.Track
+	video    media.Track
+	fresh    bool // no picture has come since the connection
+	sessions sync.WaitGroup
 
-	mu    sync.Mutex
-	state ingest.State
-	since time.Time     // when it came online, or ceased to be
-	sound []media.Track // of the camera
-	heard map[int]bool  // sound tracks that the enhanced path has been opened with
-	seen  time.Time     // the first enhanced packet
+	turn    sync.Mutex // held while a session's output is passed on,
+	current *running   // if it is this one's
+
+	mu         sync.Mutex
+	now        prepared
+	disconnect context.CancelFunc // ends the running source
+	running    *running
+	state      ingest.State
+	since      time.Time     // when it came online, or ceased to be
+	sound      []media.Track // of the camera
+	heard      map[int]bool  // sound tracks that the enhanced path has been opened with
+	seen       time.Time     // the first enhanced packet
 }
 
 // running is a session and how to end it.
@@ -56,61 +65,56 @@ type running struct {
 	done    chan struct{}
 }
 
-func (a *app) newStream(c config.Stream) (*stream, error) {
-	s := &stream{app: a, cfg: c, log: a.log.With("stream", c.Name), stats: a.stats.Stream(c.Name)}
-	s.original = a.rtsp.Path(c.Name+"/original", rtsp.PathConfig{KeepGOP: true})
-	s.enhanced = a.rtsp.Path(c.Name, rtsp.PathConfig{OnReader: s.requestKeyframe})
-	onDrop := func(reason string, n int) { s.stats.Dropped("ingest", reason, n) }
-	if c.Source.Publish() {
-		p := ingestrtsp.NewPublish(ingestrtsp.PublishConfig{Name: c.Name, Log: a.log, OnDrop: onDrop})
-		a.rtsp.AcceptPublish(c.Name, p)
-		s.source, s.camera = p, "a publisher"
-		s.unavailable("nobody has published to it yet: send to " + a.url(c.Name))
-		return s, nil
-	}
-	p, err := ingestrtsp.NewPull(ingestrtsp.PullConfig{
-		Name: c.Name, URL: c.Source.URL(), Username: c.Username, Password: string(c.Password),
-		Transport: ingestrtsp.Transport(c.Transport), Log: a.log, OnDrop: onDrop,
-	})
-	if err != nil {
-		return nil, a.cfg.Errorf("streams."+c.Name+".source", "%v", err)
-	}
-	s.source, s.camera = p, p.Redacted()
-	s.unavailable("its camera has not answered yet (" + s.camera + ")")
-	return s, nil
+// newStream makes the stream, of which run is to be called.
+func (a *app) newStream(p prepared) *stream {
+	name := p.cfg.Name
+	s := &stream{app: a, name: name, log: a.log.With("stream", name), stats: a.stats.Stream(name), clock: p.clock, now: p}
+	s.original = a.rtsp.Path(name+"/original", rtsp.PathConfig{KeepGOP: true})
+	s.enhanced = a.rtsp.Path(name, rtsp.PathConfig{OnReader: s.requestKeyframe})
+	s.expect(p)
+	return s
 }
 
 func (s *stream) unavailable(reason string) {
 	text := reason // the camera's own errors name the stream
-	if !strings.Contains(reason, "stream "+s.cfg.Name) {
-		text = fmt.Sprintf("stream %s is not there: %s", s.cfg.Name, reason)
+	if !strings.Contains(reason, "stream "+s.name) {
+		text = fmt.Sprintf("stream %s is not there: %s", s.name, reason)
 	}
 	s.original.SetUnavailable(text)
 	s.enhanced.SetUnavailable(text)
 }
 
-// run keeps the source connected until ctx ends. What cannot be passed on, such as video that RTSP cannot describe, ends
-// this stream's connection and nothing else.
-func (s *stream) run(ctx context.Context) error {
+// run keeps a source connected until ctx ends, each time the one that is configured.
+func (s *stream) run(ctx context.Context) {
 	s.ctx = ctx
+	defer s.sessions.Wait()
 	defer s.stopSession()
+	for ctx.Err() == nil {
+		connection, p := s.connect(ctx)
+		s.keep(connection, p)
+	}
+}
+
+// keep keeps one source connected until ctx ends. What cannot be passed on, such as video that RTSP cannot describe, ends
+// this stream's connection and nothing else.
+func (s *stream) keep(ctx context.Context, p prepared) {
 	for {
-		err := ingest.Keep(ctx, s.source, ingest.Policy{
-			Name: s.cfg.Name, Camera: s.camera, Min: s.cfg.Reconnect.Min, Max: s.cfg.Reconnect.Max, VideoTimeout: s.cfg.VideoTimeout,
+		err := ingest.Keep(ctx, p.source, ingest.Policy{
+			Name: s.name, Camera: p.camera, Min: p.cfg.Reconnect.Min, Max: p.cfg.Reconnect.Max, VideoTimeout: p.cfg.VideoTimeout,
 			OnState: s.onState, Log: s.app.log,
 		}, s)
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return
 		}
-		pause := s.cfg.Reconnect.Max
-		if s.cfg.Source.Publish() {
+		pause := p.cfg.Reconnect.Max
+		if p.cfg.Source.Publish() {
 			pause = 0 // a publisher that comes meanwhile must find somebody
 		}
-		s.log.Error("what the camera sends cannot be served; connecting again", "camera", s.camera, "err", err, "in", pause)
+		s.log.Error("what the camera sends cannot be served; connecting again", "camera", p.camera, "err", err, "in", pause)
 		s.onState(ingest.State{Phase: ingest.Waiting, Err: err, Next: pause, Since: time.Now()})
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		case <-time.After(pause):
 		}
 	}
@@ -137,7 +141,7 @@ func (s *stream) onState(st ingest.State) {
 func (s *stream) Tracks(tracks []media.Track) error {
 	i := slices.IndexFunc(tracks, func(t media.Track) bool { return t.Kind == media.Video })
 	if i < 0 {
-		return fmt.Errorf("stream %s: %s sends no video", s.cfg.Name, s.camera)
+		return fmt.Errorf("stream %s: %s sends no video", s.name, s.configured().camera)
 	}
 	if err := s.original.Open(tracks); err != nil {
 		return err
@@ -168,6 +172,11 @@ func (s *stream) Packet(p media.Packet) error {
 	s.stats.Received(len(p.Data))
 	// A jump of the camera's clock within a connection breaks no reference: decoding goes on.
 	p.Discontinuity, s.fresh = p.Discontinuity && s.fresh, false
+	if p.Keyframe && s.outdated.Load() {
+		if err := s.renewSession(); err != nil {
+			return err
+		}
+	}
 	s.running.session.Send(s.ctx, p)
 	return nil
 }
@@ -183,10 +192,13 @@ func (s *stream) passSound(p media.Packet) error {
 	return s.enhanced.Write(p)
 }
 
+// startSession starts a session and gives it the word.
 func (s *stream) startSession(video media.Track) error {
-	c := s.cfg
+	s.outdated.Store(false)
+	c := s.configured().cfg
+	r := &running{done: make(chan struct{})}
 	session, err := s.app.newSession(engine.Config{
-		Stream: c.Name, Track: video, Plan: s.app.plan, Quality: c.Quality, Strict: c.Strict,
+		Stream: c.Name, Track: video, Quality: c.Quality, Strict: c.Strict,
 		Output:      engine.OutputRule{Scale: float64(c.Output.Scale), MaxWidth: c.Output.Max.Width, MaxHeight: c.Output.Max.Height},
 		MaxPixels:   c.MaxPixels,
 		Preset:      c.Encode.Preset,
@@ -194,23 +206,38 @@ func (s *stream) startSession(video media.Track) error {
 		GOP:         c.Encode.GOP,
 		Deinterlace: c.Deinterlace == config.DeinterlaceAuto,
 		Threads:     s.app.threads(),
-		Observer:    observer{s.stats, s},
+		Observer:    observer{s.stats, s, r},
 		Log:         s.log,
-	}, enhancedOutput{s}, s.stats.WorkerRestarted)
+	}, c.models, sessionOutput{s, r}, s.stats.WorkerRestarted)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
-	r := &running{session: session, cancel: cancel, done: make(chan struct{})}
-	go func() {
+	r.session, r.cancel = session, cancel
+	s.turn.Lock()
+	s.current = r
+	s.turn.Unlock()
+	s.stats.SessionStarted()
+	s.mu.Lock()
+	s.running = r
+	s.mu.Unlock()
+	s.sessions.Go(func() {
 		defer close(r.done)
 		if err := session.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			s.log.Error("session ended", "err", err)
 		}
-	}()
-	s.mu.Lock()
-	s.running = r
-	s.mu.Unlock()
+	})
+	return nil
+}
+
+// renewSession lets another session take over. It does not wait for the end of the one before, which says nothing any
+// more: packets of the original go on meanwhile.
+func (s *stream) renewSession() error {
+	old := s.running
+	if err := s.startSession(s.video); err != nil {
+		return err
+	}
+	old.cancel()
 	return nil
 }
 
@@ -228,59 +255,4 @@ func (s *stream) requestKeyframe() {
 	if r != nil {
 		r.session.RequestKeyframe()
 	}
-}
-
-// observer passes on what the session says, and tells readers that wait for the first picture why there is none.
-type observer struct {
-	*stats.Stream
-	s *stream
-}
-
-// RungLoaded implements engine.Observer.
-func (o observer) RungLoaded(rung string, err error) {
-	o.Stream.RungLoaded(rung, err)
-	if err != nil {
-		o.s.enhanced.SetUnavailable(fmt.Sprintf("stream %s has no enhanced picture yet: %v", o.s.cfg.Name, err))
-	}
-}
-
-// enhancedOutput takes the session's packets to the enhanced path.
-type enhancedOutput struct{ s *stream }
-
-// Tracks implements media.Output.
-func (o enhancedOutput) Tracks(video []media.Track) error {
-	o.s.mu.Lock()
-	tracks := slices.Concat(video, o.s.sound) // which does not change while the session runs
-	o.s.mu.Unlock()
-	slices.SortFunc(tracks, func(a, b media.Track) int { return a.ID - b.ID })
-	if err := o.s.enhanced.Open(tracks); err != nil {
-		return err
-	}
-	heard := map[int]bool{}
-	for _, t := range tracks {
-		heard[t.ID] = t.Kind == media.Audio
-	}
-	o.s.mu.Lock()
-	o.s.heard = heard
-	o.s.mu.Unlock()
-	return nil
-}
-
-// Packet implements media.Output.
-func (o enhancedOutput) Packet(p media.Packet) error {
-	s := o.s
-	if err := s.enhanced.Write(p); err != nil {
-		return err
-	}
-	if !p.Arrival.IsZero() { // a picture that no packet is known of: FFmpeg made up its time
-		s.stats.Delivered(time.Since(p.Arrival))
-	}
-	if s.seen.IsZero() {
-		s.mu.Lock()
-		s.seen = time.Now()
-		s.mu.Unlock()
-		s.log.Info("first enhanced frame", "after_start", time.Since(s.app.started).Round(time.Millisecond),
-			"enhancer", p.Enhancer, "url", s.app.url(s.cfg.Name))
-	}
-	return nil
 }

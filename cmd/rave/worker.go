@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -24,12 +26,12 @@ type session interface {
 	Prefer(rung string)
 }
 
-// workerSpec is what a worker needs, beside the session's configuration, to make its devices.
+// workerSpec is what a worker, or this process instead, needs beside the session's configuration to make the devices.
 type workerSpec struct {
 	Library string            // of ONNX Runtime
 	Models  map[string]string // names and files
 	Reason  string            // of the plan
-	Memory  int64             // bytes that the worker may use
+	Memory  int64             // bytes that the worker may use; 0: no limit
 }
 
 const memoryFix = "raise limits.worker_memory, or use a smaller model or a smaller picture"
@@ -45,18 +47,30 @@ func (a *app) workerMemory() int64 {
 
 // newSession makes a stream's session: in a process of its own, so that a crash in a C library costs a restart of that
 // process and no viewer; or in this one with workers: off.
-func (a *app) newSession(cfg engine.Config, out media.Output, onRestart func(reason string)) (session, error) {
+func (a *app) newSession(cfg engine.Config, models map[string]modelFile, out media.Output, onRestart func(reason string)) (session, error) {
+	spec := workerSpec{Library: a.cfg.ONNXRuntime.Library, Models: map[string]string{}, Reason: a.plan.Reason}
+	for name, file := range models {
+		spec.Models[name] = file.path
+	}
 	if a.cfg.Workers == config.WorkersOff {
+		cfg.Plan = spec.plan(a.log)
 		return engine.New(cfg, out), nil
 	}
-	spec, err := json.Marshal(workerSpec{Library: a.cfg.ONNXRuntime.Library, Models: a.cfg.Models, Reason: a.plan.Reason, Memory: a.workerMemory()})
+	spec.Memory = a.workerMemory()
+	data, err := json.Marshal(spec)
 	if err != nil {
 		return nil, fmt.Errorf("describe worker: %w", err)
 	}
 	return worker.New(worker.Config{
-		Session: cfg, Spec: spec, Args: []string{"rave", "worker", cfg.Stream}, OnRestart: onRestart,
-		Memory: a.workerMemory(), MemoryFix: memoryFix,
+		Session: cfg, Spec: data, Args: []string{"rave", "worker", cfg.Stream}, OnRestart: onRestart,
+		Memory: spec.Memory, MemoryFix: memoryFix,
 	}, out)
+}
+
+// plan makes the devices. Nothing is probed: that was done at the start.
+func (s workerSpec) plan(log *slog.Logger) engine.Plan {
+	d := software.New(software.Config{Library: s.Library, Models: s.Models, Memory: s.Memory, MemoryFix: memoryFix, Log: log})
+	return engine.Plan{Decode: d, Enhance: d, Encode: d, Reason: s.Reason}
 }
 
 func workerCommand() *cobra.Command {
@@ -66,20 +80,18 @@ func workerCommand() *cobra.Command {
 		Hidden: true,
 		Args:   args(cobra.MaximumNArgs(1)), // the name is for ps
 		RunE: func(*cobra.Command, []string) error { // signals are for the main process: the context is not used
+			signal.Ignore(syscall.SIGHUP)
 			return worker.Main(worker.Descriptor, workerPlan)
 		},
 	}
 }
 
-// workerPlan makes the devices in the worker. Nothing is probed: the main process has done so.
+// workerPlan makes the devices in the worker.
 func workerPlan(_ context.Context, data []byte, log *slog.Logger) (engine.Plan, error) {
 	var spec workerSpec
 	if err := json.Unmarshal(data, &spec); err != nil {
 		return engine.Plan{}, fmt.Errorf("read specification: %w", err)
 	}
 	ffmpeg.SetLogger(log)
-	d := software.New(software.Config{
-		Library: spec.Library, Models: spec.Models, Memory: spec.Memory, MemoryFix: memoryFix, Log: log,
-	})
-	return engine.Plan{Decode: d, Enhance: d, Encode: d, Reason: spec.Reason}, nil
+	return spec.plan(log), nil
 }

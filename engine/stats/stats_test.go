@@ -109,6 +109,11 @@ rave_enhancer_changes_total{from="live-x2",reason="slow",stream="cam",to="lanczo
 	if err != nil {
 		t.Error(err)
 	}
+	s.RungLoaded("live-x2", errors.New("no such file"))
+	s.SessionStarted()
+	if e := s.Snapshot().EnhancerErrors; len(e) != 0 {
+		t.Errorf("another session has the errors of the one before: %v", e)
+	}
 	s.Forget()
 	if n, err := testutil.GatherAndCount(reg); err != nil || n != 0 {
 		t.Errorf("%d series after Forget, %v", n, err)

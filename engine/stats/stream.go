@@ -210,6 +210,14 @@ func (s *Stream) RungChanged(from, to, reason string) {
 	}
 }
 
+// SessionStarted says that what follows comes from another session: why an enhancer of the one before could not be
+// opened is of no interest any more.
+func (s *Stream) SessionStarted() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.errors)
+}
+
 // Waiting implements engine.Observer.
 func (s *Stream) Waiting(stage string, n int) {
 	s.stats.waiting.WithLabelValues(s.name, stage).Set(float64(n))

@@ -54,6 +54,8 @@ type program struct {
 	rtsp string // address
 	http string // address
 	auth string // user:password for HTTP
+	file string // the configuration
+	rtp  int    // UDP port
 }
 
 // settings say how to run it.
@@ -109,13 +111,13 @@ func serve(ctx context.Context, t *testing.T, s settings) *program {
 // launch starts RAVE and does not wait.
 func launch(t *testing.T, s settings) *program {
 	t.Helper()
-	p := &program{t: t, rtsp: freeAddress(t), http: freeAddress(t), auth: s.auth}
-	path := filepath.Join(t.TempDir(), "rave.yaml")
-	if err := os.WriteFile(path, []byte(s.yaml(p.rtsp, p.http, freeUDPPair(t))), 0o600); err != nil {
+	p := &program{t: t, rtsp: freeAddress(t), http: freeAddress(t), auth: s.auth, rtp: freeUDPPair(t)}
+	p.file = filepath.Join(t.TempDir(), "rave.yaml")
+	if err := os.WriteFile(p.file, []byte(s.yaml(p.rtsp, p.http, p.rtp)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var err error
-	cfg := process.Config{Name: "rave", Path: cmp.Or(s.binary, shared.binary), Args: []string{"serve", "-c", path}, Env: s.env}
+	cfg := process.Config{Name: "rave", Path: cmp.Or(s.binary, shared.binary), Args: []string{"serve", "-c", p.file}, Env: s.env}
 	if s.shell != "" {
 		cfg.Path, cfg.Args = "/bin/sh", append([]string{"-c", s.shell, cfg.Path}, cfg.Args...)
 	}

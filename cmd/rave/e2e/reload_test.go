@@ -1,0 +1,285 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"rave/bench/camera"
+	"rave/bench/process"
+	"rave/bench/reader"
+)
+
+// follow changes the configuration file and waits until the program has tried to follow it for the nth time with that
+// result.
+func (p *program) follow(ctx context.Context, yaml string, how func(*program, string), result string, n int) {
+	p.t.Helper()
+	how(p, yaml)
+	eventually(ctx, p.t, fmt.Sprintf("reload %d with result %s", n, result), func() error {
+		if got := p.metric("rave_config_reloads_total", fmt.Sprintf("result=%q", result)); got != float64(n) {
+			return fmt.Errorf("it is %v", got)
+		}
+		return nil
+	})
+}
+
+// The ways of changing a file. With SIGHUP the change is not noticed before: both come within a look at the file.
+func hangup(p *program, yaml string) {
+	written(p, yaml)
+	if err := p.Signal(syscall.SIGHUP); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func written(p *program, yaml string) {
+	if err := os.WriteFile(p.file, []byte(yaml), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// renamed is what careful editors do.
+func renamed(p *program, yaml string) {
+	if err := os.WriteFile(p.file+".new", []byte(yaml), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.Rename(p.file+".new", p.file); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// gone waits until a reader has been disconnected.
+func gone(ctx context.Context, t *testing.T, what string, r *reader.Reader) {
+	t.Helper()
+	select {
+	case <-r.Done():
+	case <-ctx.Done():
+		t.Fatalf("%s is still there", what)
+	}
+}
+
+// connected fails if a reader has been disconnected.
+func connected(t *testing.T, what string, r *reader.Reader) {
+	t.Helper()
+	select {
+	case <-r.Done():
+		t.Fatalf("%s was disconnected", what)
+	default:
+	}
+}
+
+// TestReload adds, removes and changes streams five times. One stream is never touched: its readers lose no frame, keep
+// their connection, and its worker goes on. The readers of the one that changes stay as well, and those of its original
+// lose nothing while only the picture changes.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	ctx := deadline(t)
+	cam, second := startCamera(ctx, t, camera.Config{}), startCamera(ctx, t, camera.Config{})
+	line := func(name string, cam *camera.Process, keys string) string {
+		return fmt.Sprintf("  %s: {source: %q, transport: tcp, %s, %s}\n", name, cam.URL, quick, keys)
+	}
+	untouched, lanczos := line("untouched", cam, "quality: [lanczos]"), "quality: [lanczos]"
+	first := settings{streams: untouched + line("changes", cam, lanczos) + line("goes", cam, lanczos)}
+	p := serve(ctx, t, first)
+	readers := map[string]*reader.Reader{}
+	for _, path := range []string{"untouched", "untouched/original", "changes", "changes/original", "goes"} {
+		p.serves(ctx, path)
+		readers[path] = watch(t, p.url(path), "tcp")
+		wait(ctx, t, readers[path], 3)
+	}
+	worker := p.worker(ctx, "untouched")
+	for i, step := range []struct {
+		how     func(*program, string)
+		streams string
+		says    string
+		check   func()
+	}{
+		{hangup, line("changes", cam, "quality: [luma-copy-x2, lanczos]") + untouched, `why=SIGHUP added=\[\] removed=\[goes\] changed=\[changes\] unchanged=\[untouched\]`, func() {
+			gone(ctx, t, "a reader of a stream that was removed", readers["goes"])
+			if code, answer, err := describe(p.rtsp, "goes"); err != nil || code != http.StatusNotFound {
+				t.Errorf("a stream that was removed: %d, %v, %s", code, err, answer)
+			}
+			for _, page := range []string{"/metrics", "/api/v1/status", "/"} {
+				if _, body, err := p.get(page); err != nil || strings.Contains(body, "goes") {
+					t.Errorf("%s has a stream that was removed: %v\n%s", page, err, body)
+				}
+			}
+			p.until(ctx, "changes", "the model serves", func(s streamStatus) bool { return s.Enhancer == "luma-copy-x2" })
+			if c := count(readers["changes/original"].Seen(), loop); c.lost+c.unreadable > 0 {
+				t.Errorf("the original of a stream whose picture changed: %v", c)
+			}
+		}},
+		{renamed, untouched + line("changes", cam, "quality: [luma-copy-x2, lanczos], output: {scale: 1}") + line("comes", second, lanczos),
+			`why="the file has changed" added=\[comes\] removed=\[\] changed=\[changes\]`, func() {
+				p.serves(ctx, "comes")
+				wait(ctx, t, watch(t, p.url("comes"), "tcp"), 3)
+				if c := count(readers["changes/original"].Seen(), loop); c.lost+c.unreadable > 0 {
+					t.Errorf("the original of a stream whose picture changed: %v", c)
+				}
+			}},
+		{written, untouched + line("changes", second, "quality: [luma-copy-x2, lanczos], output: {scale: 1}") + line("goes", cam, lanczos),
+			`added=\[goes\] removed=\[comes\] changed=\[changes\]`, func() {
+				p.serves(ctx, "goes")
+				wait(ctx, t, watch(t, p.url("goes"), "tcp"), 3)
+			}},
+		{hangup, first.streams, `added=\[\] removed=\[\] changed=\[changes\] unchanged="?\[untouched goes\]`, func() {}},
+		{hangup, first.streams, `changed=\[\] unchanged="?\[untouched changes goes\]`, func() {}},
+	} {
+		next := first
+		next.streams = step.streams
+		p.follow(ctx, next.yaml(p.rtsp, p.http, p.rtp), step.how, "ok", i+1)
+		p.says(ctx, "configuration reloaded.*"+step.says)
+		for _, path := range []string{"changes", "changes/original"} {
+			connected(t, path, readers[path])
+			wait(ctx, t, readers[path], fps)
+		}
+		step.check()
+	}
+	if now := p.worker(ctx, "untouched"); now != worker {
+		t.Errorf("the worker of the untouched stream went from %d to %d", worker, now)
+	}
+	delete(readers, "goes")
+	for path, r := range readers {
+		connected(t, path, r)
+		ascending(t, r)
+		if c := count(r.Seen(), loop); c.unreadable > 0 || strings.HasPrefix(path, "untouched") && (c != counts{}) {
+			t.Errorf("%s: %v", path, c)
+		}
+	}
+}
+
+// TestBadReload: a file with a mistake changes nothing, and the log, the metrics and the page say why, without secrets.
+func TestBadReload(t *testing.T) {
+	t.Parallel()
+	ctx := deadline(t)
+	cam := startCamera(ctx, t, camera.Config{})
+	good := settings{streams: fmt.Sprintf("  cam: {source: %q, transport: tcp, quality: [lanczos]}", cam.URL)}
+	p := serve(ctx, t, good)
+	p.serves(ctx, "cam")
+	r := watch(t, p.url("cam"), "tcp")
+	wait(ctx, t, r, 3)
+	worker := p.worker(ctx, "cam")
+	with := func(more string) string {
+		s := good
+		s.streams = "  new: {source: 'rtsp://admin:" + passwordInURL + "@127.0.0.1:9/x'}\n" + more
+		return s.yaml(p.rtsp, p.http, p.rtp)
+	}
+	for i, c := range []struct {
+		how  func(*program, string)
+		yaml string
+		says string
+	}{
+		{hangup, with("\tx"), `rave.yaml:1\d: not valid YAML`},
+		{renamed, with("  cam: {sorce: publish}"), `rave.yaml:1\d: streams.cam.sorce: unknown key; did you mean source`},
+		{written, with("  cam: {source: publish, quality: [live-x3]}"), `rave.yaml:1\d: streams.cam.quality.0.: .*live-x3.* is not a known enhancer`},
+		{hangup, strings.Replace(with(""), p.rtsp, "127.0.0.1:9999", 1),
+			`rave.yaml:2: rtsp.listen: is .*127.0.0.1:9999.* now, and was .*` + p.rtsp + `.* cannot change while RAVE runs; restart rave`},
+		{func(p *program, _ string) { _ = os.Remove(p.file) }, "", `read configuration: open .*rave.yaml: no such file`},
+	} {
+		p.follow(ctx, c.yaml, c.how, "error", i+1)
+		p.says(ctx, "ERROR.*configuration not reloaded.*"+c.says)
+		if f := p.configuration(); f.Path != p.file || f.Error == "" {
+			t.Errorf("the status says %+v", f)
+		}
+		if n := p.gauge("rave_config_last_reload_successful"); n != 0 {
+			t.Errorf("rave_config_last_reload_successful is %v", n)
+		}
+		if _, err := p.stream("new"); err == nil {
+			t.Errorf("a stream of a file with a mistake runs")
+		}
+	}
+	wait(ctx, t, r, fps)
+	connected(t, "the reader", r)
+	if c := count(r.Seen(), loop); c != (counts{}) {
+		t.Errorf("the reader: %v", c)
+	}
+	if now := p.worker(ctx, "cam"); now != worker {
+		t.Errorf("the worker went from %d to %d", worker, now)
+	}
+	p.follow(ctx, good.yaml(p.rtsp, p.http, p.rtp), written, "ok", 1)
+	if f := p.configuration(); f.Error != "" || p.gauge("rave_config_last_reload_successful") != 1 {
+		t.Errorf("the file is good again, and the status says %+v", f)
+	}
+	keepsSecret(t, p, "cam")
+}
+
+// configuration is what the status says of the file.
+func (p *program) configuration() (f struct{ Path, Error string }) {
+	p.t.Helper()
+	_, body, err := p.get("/api/v1/status")
+	all := struct{ Config any }{&f}
+	if err == nil {
+		err = json.Unmarshal([]byte(body), &all)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return f
+}
+
+// TestReloadOfUsers: a user who is gone is disconnected and does not come in again, by RTSP and HTTP; the others stay.
+func TestReloadOfUsers(t *testing.T) {
+	t.Parallel()
+	ctx := deadline(t)
+	cam := startCamera(ctx, t, camera.Config{})
+	user := func(name, word string) string {
+		return fmt.Sprintf("- {name: %s, password: '%s', permissions: [read, status]}\n", name, word)
+	}
+	s := settings{
+		auth: "bob:" + password, extra: "users:\n" + user("alice", password) + user("bob", password),
+		streams: fmt.Sprintf("  cam: {source: %q, transport: tcp, quality: [lanczos]}", cam.URL),
+	}
+	p := serve(ctx, t, s)
+	p.until(ctx, "cam", "pictures", func(s streamStatus) bool { return s.Enhancer == "lanczos" })
+	address := func(name string) string {
+		return "rtsp://" + url.UserPassword(name, password).String() + "@" + p.rtsp + "/cam"
+	}
+	alice, bob := watch(t, address("alice"), "tcp"), watch(t, address("bob"), "tcp")
+	wait(ctx, t, alice, 3)
+	wait(ctx, t, bob, 3)
+	p.auth = "alice:" + password
+	s.extra = "users:\n" + user("alice", password) + user("bob", "another")
+	p.follow(ctx, s.yaml(p.rtsp, p.http, p.rtp), hangup, "ok", 1)
+	gone(ctx, t, "a reader whose password is another one", bob)
+	refused(ctx, t, "bob with the old password", address("bob"))
+	if code, _, err := get("http://"+p.http+"/", "bob:"+password); err != nil || code != http.StatusUnauthorized {
+		t.Errorf("bob sees the page with the old password: %d, %v", code, err)
+	}
+	if code, _, err := get("http://"+p.http+"/", "bob:another"); err != nil || code != http.StatusOK {
+		t.Errorf("bob does not see the page: %d, %v", code, err)
+	}
+	wait(ctx, t, alice, 3)
+	if c := count(alice.Seen(), loop); c != (counts{}) {
+		t.Errorf("alice: %v", c)
+	}
+	keepsSecret(t, p, "cam")
+}
+
+// Without a file SIGHUP is answered, and ends nothing.
+func TestHangupWithoutAFile(t *testing.T) {
+	t.Parallel()
+	ctx := deadline(t)
+	p := &program{t: t, rtsp: freeAddress(t), http: freeAddress(t)}
+	var err error
+	p.Process, err = process.Start(process.Config{Name: "rave", Path: shared.binary, Args: []string{"serve", "rtsp://127.0.0.1:9/x"},
+		Env: []string{"RAVE_RTSP_LISTEN=" + p.rtsp, "RAVE_RTSP_UDP=false", "RAVE_HTTP_LISTEN=" + p.http}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.finish)
+	if err := p.listens(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	p.says(ctx, "WARN.*SIGHUP: there is no configuration file")
+	if code, _, err := p.get("/healthz"); err != nil || code != http.StatusOK {
+		t.Errorf("after SIGHUP: %d, %v", code, err)
+	}
+}
