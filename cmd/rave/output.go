@@ -9,7 +9,7 @@ import (
 	"rave/engine/stats"
 )
 
-// observer passes on what a session says, and tells readers that wait for the first picture why there is none.
+// observer passes on what a session says, of its enhancers until another session takes over, and tells readers that wait for the first picture why there is none.
 type observer struct {
 	*stats.Stream
 	s *stream
@@ -26,6 +26,15 @@ func (o observer) RungLoaded(rung string, err error) {
 	o.Stream.RungLoaded(rung, err)
 	if err != nil {
 		o.s.enhanced.SetUnavailable(fmt.Sprintf("stream %s has no enhanced picture yet: %v", o.s.name, err))
+	}
+}
+
+// RungChanged implements engine.Observer.
+func (o observer) RungChanged(from, to, reason string) {
+	o.s.turn.Lock()
+	defer o.s.turn.Unlock()
+	if o.s.current == o.r {
+		o.Stream.RungChanged(from, to, reason)
 	}
 }
 
