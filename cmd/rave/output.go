@@ -9,7 +9,8 @@ import (
 	"rave/engine/stats"
 )
 
-// observer passes on what a session says, of its enhancers until another session takes over, and tells readers that wait for the first picture why there is none.
+// observer passes on what a session says, of its enhancers until another session takes over, and tells readers that wait for
+// the first picture why there is none.
 type observer struct {
 	*stats.Stream
 	s *stream

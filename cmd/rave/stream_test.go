@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"rave/config"
+	"rave/engine/stats"
+)
+
+// TestStreamsComeAndGo adds, changes and removes streams a thousand times: what they took is given back, their metrics are
+// forgotten, and a file that cannot be followed changes nothing.
+func TestStreamsComeAndGo(t *testing.T) {
+	parse := func(streams string) *config.Config {
+		t.Helper()
+		cfg, err := config.Parse([]byte("rtsp: {listen: '127.0.0.1:0', udp: false}\nhttp: {listen: '127.0.0.1:0'}\nworkers: off\nstreams: {"+
+			streams+"}"), "rave.yaml", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cfg := parse("stays: {source: publish}")
+	a := &app{cfg: cfg, log: slog.New(slog.DiscardHandler), registry: prometheus.NewRegistry()}
+	a.stats, a.reloads = stats.New(a.registry), newReloader(options{}, a.apply, a.log, a.registry)
+	var err error
+	if a.rtsp, err = a.listenRTSP(); err != nil {
+		t.Fatal(err)
+	}
+	if a.web, err = a.listenHTTP(); err != nil {
+		t.Fatal(err)
+	}
+	a.streams = newSupervisor(ctx, a.newStream)
+	defer func() {
+		cancel()
+		a.streams.wait()
+		if err := a.rtsp.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := a.web.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	a.registry.MustRegister(newCollector(a))
+	apply := func(streams, want string) {
+		t.Helper()
+		c, err := a.apply(parse(streams))
+		if got := fmt.Sprint(c); err != nil || got != want {
+			t.Fatalf("%s: %s, %v; want %s", streams, got, err, want)
+		}
+	}
+	apply("stays: {source: publish}", "{[stays] [] [] []}")
+	stays := a.streams.streams()[0]
+	series, err := testutil.GatherAndCount(a.registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var goroutines, files int
+	for i := range 1000 {
+		apply("stays: {source: publish}, cam: {source: publish}", "{[cam] [] [] [stays]}")
+		apply("stays: {source: publish}, cam: {source: 'rtsp://127.0.0.1:9/x', reconnect: {min: 1h, max: 1h}}", "{[] [] [cam] [stays]}")
+		apply("stays: {source: publish}, cam: {source: 'rtsp://127.0.0.1:9/x', reconnect: {min: 1h, max: 1h}, quality: [lanczos]}", "{[] [] [cam] [stays]}")
+		apply("stays: {source: publish}", "{[] [cam] [] [stays]}")
+		if i == 100 {
+			goroutines, files = runtime.NumGoroutine(), openFiles(t)
+		}
+	}
+	if now := runtime.NumGoroutine(); now > goroutines+5 {
+		t.Errorf("%d goroutines after 100 times, %d after 1000", goroutines, now)
+	}
+	if now := openFiles(t); now > files+5 {
+		t.Errorf("%d open files after 100 times, %d after 1000", files, now)
+	}
+	if n, err := testutil.GatherAndCount(a.registry); err != nil || n != series {
+		t.Errorf("%d series at first, %d at the end, %v", series, n, err)
+	}
+	if paths := a.rtsp.Stats(); len(paths) != 2 {
+		t.Errorf("the server has the paths %v", paths)
+	}
+	cfg = parse("cam: {source: publish}, stays: {source: publish}")
+	cfg.Workers = config.WorkersOn
+	if _, err := a.apply(cfg); err == nil || !strings.Contains(err.Error(), "workers") {
+		t.Errorf("workers cannot change: %v", err)
+	}
+	if now := a.streams.streams(); len(now) != 1 || now[0] != stays {
+		t.Error("a stream that was never touched is another one")
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
+}
