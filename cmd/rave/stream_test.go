@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rave/config"
+	"rave/engine"
+	"rave/engine/media"
 	"rave/engine/stats"
 )
 
@@ -93,6 +96,49 @@ func TestStreamsComeAndGo(t *testing.T) {
 	}
 	if now := a.streams.streams(); len(now) != 1 || now[0] != stays {
 		t.Error("a stream that was never touched is another one")
+	}
+}
+
+// TestAnotherSessionTakesOver: once it has, nothing of the one before reaches readers or the page.
+func TestAnotherSessionTakesOver(t *testing.T) {
+	cfg, err := config.Parse([]byte("rtsp: {listen: '127.0.0.1:0', udp: false}"), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &app{cfg: cfg, log: slog.New(slog.DiscardHandler), registry: prometheus.NewRegistry()}
+	a.stats = stats.New(a.registry)
+	a.streams = newSupervisor(t.Context(), a.newStream)
+	if a.rtsp, err = a.listenRTSP(); err != nil {
+		t.Fatal(err)
+	}
+	defer a.rtsp.Close()
+	p, err := a.prepare(cfg, nil, streamConfig{Stream: config.Stream{Name: "cam"}})
+	if err == nil {
+		t.Fatal("a stream without a source was prepared")
+	}
+	p.camera = "none"
+	s := a.newStream(p)
+	before, now := &running{}, &running{}
+	s.current = now
+	say := func(r *running) {
+		t.Helper()
+		out := sessionOutput{s, r}
+		err := errors.Join(out.Tracks([]media.Track{{Kind: media.Video, Codec: media.H264, ClockRate: media.VideoClockRate}}),
+			out.Packet(media.Packet{Data: []byte{0, 0, 0, 1, 0x65, 0x88, 0x84}, Keyframe: true}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := observer{s.stats, s, r}
+		o.RungLoaded("live-x2", errors.New("broken"))
+		o.RungChanged("live-x2", "lanczos", engine.ChangeSlow)
+	}
+	say(before)
+	if frames, why := s.enhanced.Stats().Frames, s.stats.Snapshot().EnhancerErrors; frames != 0 || len(why) != 0 {
+		t.Errorf("the session before has passed %d pictures on, and said %v", frames, why)
+	}
+	say(now)
+	if frames, why := s.enhanced.Stats().Frames, s.stats.Snapshot().EnhancerErrors; frames != 1 || len(why) != 1 {
+		t.Errorf("the session has passed %d pictures on, and said %v", frames, why)
 	}
 }
 
