@@ -37,6 +37,9 @@ func FuzzParse(f *testing.F) {
 // cut matches where YAML ends a plain value: a comment, or a mapping.
 var cut = regexp.MustCompile(`\s#|:(\s|$)`)
 
+// hostlike matches beginnings of a password which make host and port of what follows, or of what comes before.
+var hostlike = regexp.MustCompile(`@|^[0-9]+[/?#]`)
+
 // FuzzSecrets puts a password between texts that confuse YAML and URLs, and reads neighbours that are wrong: neither
 // the error nor the Config shows it.
 func FuzzSecrets(f *testing.F) {
@@ -64,8 +67,8 @@ func FuzzSecrets(f *testing.F) {
 			if strings.Contains(line, "channel=1") && strings.Contains(before, "&") {
 				continue // the password ends there
 			}
-			if strings.HasPrefix(line, "source") && strings.Contains(before, "@") && cut.MatchString(after) {
-				continue // without the host, what follows the @ is one
+			if strings.HasPrefix(line, "source") && hostlike.MatchString(before) && cut.MatchString(after) {
+				continue // without its end the line is a good URL: what follows the @ is the host, or user and number are
 			}
 			user := strings.HasPrefix(line, "password_hash")
 			file := fmt.Sprintf("streams:\n  cam:\n    source: publish\n    %s\n    output: {scale: %s}\n", line, scale)

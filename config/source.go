@@ -79,7 +79,8 @@ func checkHost(hostport string) error {
 	bad := errors.New("has no valid host; use rtsp://HOST/PATH or rtsp://HOST:PORT/PATH (write a / in the password " +
 		"as %2F, or use the keys username and password)")
 	u, err := url.Parse("rtsp://" + hostport)
-	if err != nil || u.Host != hostport || u.Hostname() == "" || strings.ContainsAny(u.Hostname(), " \t\"'<>") {
+	// A colon with no port behind it is the piece of a password that begins with a slash.
+	if err != nil || u.Host != hostport || u.Hostname() == "" || strings.HasSuffix(hostport, ":") || strings.ContainsAny(u.Hostname(), " \t\"'<>") {
 		return bad
 	}
 	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) {

@@ -43,6 +43,8 @@ func SplitURL(raw string) (u *url.URL, username, password string, err error) {
 		return nil, "", "", urlError("has no valid host and port; a '/' in the password must be written %2F, or use the password key")
 	case perr != nil:
 		return nil, "", "", urlError("is malformed: check the host and the escapes in the path")
+	case strings.HasSuffix(u.Host, ":"):
+		return nil, "", "", urlError("has a colon and no port behind its host; a '/' in the password must be written %2F, or use the password key")
 	case u.Hostname() == "":
 		return nil, "", "", urlError("names no host")
 	case strings.ContainsFunc(u.Host, func(r rune) bool { return r <= ' ' || r > '~' }):

@@ -83,9 +83,9 @@ type Sample struct {
 	Rave       float64                       // cores, over the window
 	RaveMain   float64                       // of these: the main process
 	Harness    float64                       // cores: cameras, readers, this program
-	Others     float64                       // cores: whatever else runs on the machine
+	Others     float64                       // cores: whatever else runs on the machine, unless it is niced and gives way
 	Steal      float64                       // cores that the host did not give
-	Idle       float64                       // cores
+	Idle       float64                       // cores, with what niced programs took
 	Stall      time.Duration                 // the latest that a timer of this program was in the window
 }
 
@@ -233,7 +233,8 @@ func (s *sampler) share(now time.Time, next *Sample) error {
 			}
 			return now.CPU - before.CPU
 		}
-		busy := func(c procfs.CPUStat) float64 { return c.User + c.Nice + c.System + c.IRQ + c.SoftIRQ }
+		busy := func(c procfs.CPUStat) float64 { return c.User + c.System + c.IRQ + c.SoftIRQ }
+		idle := func(c procfs.CPUStat) float64 { return c.Idle + c.Iowait + c.Nice } // what is niced gives way
 		next.RaveMain = used(next.Main, s.previous.Main) / seconds
 		next.Rave = next.RaveMain
 		for stream, p := range next.Workers {
@@ -241,7 +242,7 @@ func (s *sampler) share(now time.Time, next *Sample) error {
 		}
 		next.Harness = max(0, (tree-s.tree).Seconds()/seconds-next.Rave)
 		next.Steal = (machine.Steal - s.machine.Steal) / seconds
-		next.Idle = (machine.Idle + machine.Iowait - s.machine.Idle - s.machine.Iowait) / seconds
+		next.Idle = (idle(machine) - idle(s.machine)) / seconds
 		next.Others = max(0, (busy(machine)-busy(s.machine))/seconds-next.Rave-next.Harness)
 	}
 	s.machine, s.tree = machine, tree

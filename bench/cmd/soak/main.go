@@ -71,6 +71,10 @@ func run(ctx context.Context, args []string) ([]soak.Bound, error) {
 	if cfg.Length < time.Minute {
 		return nil, fmt.Errorf("-length %v: a minute at least", cfg.Length)
 	}
+	// Linux gives 20 less the nice value. The time of niced programs counts as idle, since they give way.
+	if p, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0); err == nil && p < 20 {
+		return nil, fmt.Errorf("this program runs with nice %d, so others would slow what is measured; run it without nice", 20-p)
+	}
 	var err error
 	if cfg.FFmpeg, err = peer.Path(peer.FFmpeg); err != nil {
 		return nil, err
