@@ -237,7 +237,7 @@ func TestSlowIsJudgedByTheModelsTime(t *testing.T) {
 				s.Work, a.age = 0.5, time.Second
 				s.Windows["cam"] = Window{Pictures: 1, Age: reader.Spread{P50: time.Second}}
 			}
-		}), nil},
+		}), []string{"age of the picture on arrival"}},
 		{"a queue that grows", run(0, func(i int, s *Sample, a *aged) {
 			a.age = time.Duration(300+i/4) * time.Millisecond
 			s.Windows["cam"] = Window{Pictures: 1, Age: reader.Spread{P50: a.age}}
