@@ -32,7 +32,7 @@ func (f *fade) next(now time.Time) bool {
 // sendBoth has f made by both rungs of a change and mixes the two pictures. The old one's failure ends the fade and
 // costs nothing.
 func (l *ladder) sendBoth(ctx context.Context, s served, f *media.Frame) ([]*media.Frame, error) {
-	one, other := share(f)
+	one, other := share(f, l.misused)
 	outs, err := l.make(s.new, one)
 	if err != nil {
 		other.Release()
@@ -58,13 +58,15 @@ func (l *ladder) sendBoth(ctx context.Context, s served, f *media.Frame) ([]*med
 
 // shared is a frame with two owners: it is released when both are done with it.
 type shared struct {
-	f    *media.Frame
-	left atomic.Int32
+	f       *media.Frame
+	left    atomic.Int32
+	misused func()
 }
 
-// share makes two frames of one, for two readers of the same memory. Each is released by its owner.
-func share(f *media.Frame) (one, other *media.Frame) {
-	s := &shared{f: f}
+// share makes two frames of one, for two readers of the same memory. Each is released by its owner; misused is called if
+// one is released twice.
+func share(f *media.Frame, misused func()) (one, other *media.Frame) {
+	s := &shared{f: f, misused: misused}
 	s.left.Store(2)
 	view := func() *media.Frame {
 		v := media.NewFrame(s)
@@ -81,5 +83,5 @@ func (s *shared) Free(*media.Frame) {
 	}
 }
 
-// Misused implements media.Owner.
-func (s *shared) Misused(*media.Frame) { s.f.Release() }
+// Misused implements media.Owner. The other reader may still need the memory.
+func (s *shared) Misused(*media.Frame) { s.misused() }

@@ -49,11 +49,12 @@ type ladder struct {
 
 // ladderConfig is what a ladder works with.
 type ladderConfig struct {
-	names []string // best first
-	live  bool     // step to a lighter rung rather than lose pictures, and fade
-	open  func(ctx context.Context, rung string) (Enhancer, error)
-	mix   func(into, from *media.Frame, share float64) error
-	log   *slog.Logger
+	names   []string // best first
+	live    bool     // step to a lighter rung rather than lose pictures, and fade
+	open    func(ctx context.Context, rung string) (Enhancer, error)
+	mix     func(into, from *media.Frame, share float64) error
+	log     *slog.Logger
+	misused func() // a frame was released twice
 	// Called in the loader and in the enhance goroutine:
 	onLoad   func(rung string, err error)
 	onChange func(from, to, reason string)

@@ -98,7 +98,7 @@ func (lt *ladderTest) ladder(t *testing.T, names ...string) *ladder {
 		return fakeRung{name, lt.broken[name], &lt.closed, lt}, nil
 	}
 	l := newLadder(t.Context(), ladderConfig{
-		names: names, live: true, open: open, log: slog.New(slog.DiscardHandler), onLoad: func(string, error) {},
+		names: names, live: true, open: open, misused: func() { t.Error("a frame was released twice") }, log: slog.New(slog.DiscardHandler), onLoad: func(string, error) {},
 		mix: func(_, _ *media.Frame, share float64) error {
 			lt.mixed = append(lt.mixed, share)
 			return nil

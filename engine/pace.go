@@ -49,7 +49,7 @@ type pace struct {
 	measureAt time.Time     // when it is due, while it does not serve
 	restUntil time.Time     // it was too slow when it served
 	rest      time.Duration
-	restedAt  time.Duration // the time between two pictures when it had to rest
+	restFrame time.Duration // the time between two pictures when it had to rest
 }
 
 // measured takes what a picture costs, outside the duty of serving.
@@ -70,7 +70,7 @@ func (p *pace) judge(interval time.Duration) {
 
 // resting reports whether the rung may not return yet. A camera that has become slower ends the rest.
 func (p *pace) resting(now time.Time, interval time.Duration) bool {
-	return now.Before(p.restUntil) && interval < p.restedAt*3/2
+	return now.Before(p.restUntil) && interval < p.restFrame*3/2
 }
 
 // gaveWay lengthens the rest of a rung that had to give way after it had served for so long.
@@ -80,7 +80,7 @@ func (p *pace) gaveWay(now time.Time, served, interval time.Duration) {
 	} else {
 		p.rest = min(2*p.rest, restMax)
 	}
-	p.restUntil, p.restedAt = now.Add(p.rest), interval
+	p.restUntil, p.restFrame = now.Add(p.rest), interval
 	p.measureAt = now.Add(measureEvery)
 }
 
@@ -128,6 +128,9 @@ func (m *intervalMeter) observe(pts time.Duration) {
 		m.interval.Store(int64(pts-m.seen[0]) / int64(n))
 	}
 }
+
+// skip leaves out what is not decoded: the next picture begins anew, and what is known stays.
+func (m *intervalMeter) skip() { m.seen = m.seen[:0] }
 
 // get returns the mean, or 0 while it is not known.
 func (m *intervalMeter) get() time.Duration { return time.Duration(m.interval.Load()) }
@@ -203,7 +206,7 @@ func (l *ladder) target(now time.Time) (int, string) {
 		if l.level < 0 {
 			reason = ChangeLoaded
 		}
-		if i := l.fastest(0, now); i >= 0 {
+		if i := l.best(0, now); i >= 0 {
 			return i, reason
 		}
 		return l.level, ""
@@ -211,7 +214,7 @@ func (l *ladder) target(now time.Time) (int, string) {
 	if !l.stopgap && (now.Sub(l.since) < rungHold || l.fading != nil) {
 		return l.level, ""
 	}
-	if i := l.fastest(0, now); i >= 0 && i < l.level {
+	if i := l.best(0, now); i >= 0 && i < l.level {
 		if l.rungs[i].made == 0 {
 			return i, ChangeLoaded
 		}
@@ -223,8 +226,8 @@ func (l *ladder) target(now time.Time) (int, string) {
 	return l.level, ""
 }
 
-// fastest returns the best usable rung from i down that would hold the rate, else the last usable one, else -1.
-func (l *ladder) fastest(i int, now time.Time) int {
+// best returns the best usable rung from i down that would hold the rate, else the last usable one, else -1.
+func (l *ladder) best(i int, now time.Time) int {
 	last := -1
 	for ; i < len(l.rungs); i++ {
 		if !l.usable(i) {
@@ -251,7 +254,7 @@ func (l *ladder) lighter(now time.Time) int {
 			return i
 		}
 	}
-	if i := l.fastest(l.level+1, now); i >= 0 && l.rungs[i].cost < l.rungs[l.level].cost {
+	if i := l.best(l.level+1, now); i >= 0 && l.rungs[i].cost < l.rungs[l.level].cost {
 		return i
 	}
 	return l.level

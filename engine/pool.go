@@ -18,6 +18,12 @@ type Ledger struct {
 	out atomic.Int64
 }
 
+func (l *Ledger) misused() {
+	if l.OnMisuse != nil {
+		l.OnMisuse()
+	}
+}
+
 // InUse returns how many frames have an owner that is not a pool.
 func (l *Ledger) InUse() int { return int(l.out.Load()) }
 
@@ -88,11 +94,7 @@ func (p *Pool) Free(f *media.Frame) {
 }
 
 // Misused implements media.Owner.
-func (p *Pool) Misused(*media.Frame) {
-	if p.ledger.OnMisuse != nil {
-		p.ledger.OnMisuse()
-	}
-}
+func (p *Pool) Misused(*media.Frame) { p.ledger.misused() }
 
 // Close frees the frames. Those still in use, such as the ones that wait for the encoder when a generation ends, are
 // freed when they are released.

@@ -31,6 +31,7 @@ type decodeStage struct {
 	damage   damageGate
 	pictures atomic.Int64 // decoded so far
 	interval intervalMeter
+	behind   bool // pictures are being skipped
 }
 
 func (d *decodeStage) close() {
@@ -60,6 +61,7 @@ func (s *Session) decodeIn(ctx context.Context) func(media.Packet, bool) error {
 		}
 		d.damage.packet(s.cfg.Track.Codec, p)
 		d.dec.SkipNonReference(behind)
+		d.behind = behind
 		start, waited := time.Now(), time.Since(p.Arrival)
 		var emitting time.Duration
 		before := d.pictures.Load()
@@ -149,7 +151,11 @@ func (s *Session) passDecoded(ctx context.Context, emitting *time.Duration) func
 			s.dec.format = f.Format
 		}
 		s.obs.Decoded()
-		s.dec.interval.observe(f.PTS)
+		if s.dec.behind {
+			s.dec.interval.skip()
+		} else {
+			s.dec.interval.observe(f.PTS)
+		}
 		if !s.dec.damage.clean(f) {
 			f.Release()
 			s.obs.Dropped(StageDecode, DropDamaged, 1)
@@ -279,7 +285,7 @@ func (s *Session) newGeneration(ctx context.Context, in media.Format) error {
 	}
 	out := e.out
 	e.ladder = newLadder(ctx, ladderConfig{
-		names: rungs, live: !s.cfg.Replay, mix: s.cfg.Plan.Enhance.Mix, log: s.log, onLoad: s.obs.RungLoaded,
+		names: rungs, live: !s.cfg.Replay, mix: s.cfg.Plan.Enhance.Mix, misused: s.ledger.misused, log: s.log, onLoad: s.obs.RungLoaded,
 		open: func(ctx context.Context, rung string) (Enhancer, error) {
 			return s.cfg.Plan.Enhance.NewEnhancer(ctx, EnhancerParams{
 				Rung:    rung,

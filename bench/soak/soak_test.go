@@ -143,6 +143,11 @@ func TestEachBoundCanBreak(t *testing.T) {
 		{"lost and counted on a machine in time", func(r *Result) { lose(r, 300, 2, 2) }, "gate: pictures lost by RAVE"},
 		{"lost and counted on a late machine", func(r *Result) { lose(r, 300, 2, 2); r.Samples[299].Stall = time.Second }, ""},
 		{"lost and counted with others busy", func(r *Result) { lose(r, 300, 2, 2); r.Samples[300].Idle, r.Samples[300].Others = 0, 1 }, ""},
+		{"lost twice on a late machine, counted once", func(r *Result) {
+			lose(r, 300, 2, 2)
+			lose(r, 301, 2, 0)
+			r.Samples[300].Stall = time.Second
+		}, "gate: pictures lost by RAVE"},
 		{"lost on a late machine, not counted", func(r *Result) { lose(r, 300, 2, 1); r.Samples[300].Stall = time.Second }, "gate: pictures lost by RAVE"},
 		{"silent at the end", func(r *Result) { r.Streams[0].Sent += 100 }, "gate: pictures sent that were neither"},
 		{"a worker ended", func(r *Result) { r.Samples[len(r.Samples)-1].Restarts["gate/killed"] = 1 }, "worker processes"},

@@ -165,10 +165,12 @@ func (r Result) timely(stream string) (list []Sample) {
 type lost struct{ rave, machine int64 }
 
 // loss finds the cause of each lost picture. The machine is the cause where it was late in the same window or the one
-// before, and RAVE counted as many drops as pictures are missing, so that it knew. All else is put down to RAVE.
+// before, and RAVE counted as many drops as pictures are missing, so that it knew; a drop explains one picture. All else
+// is put down to RAVE.
 func (r Result) loss(stream string) (l lost) {
 	interval := time.Second / time.Duration(r.fps(stream))
 	counted := drops(stream)
+	used := 0.0 // the count up to which drops have explained something
 	for i, s := range r.Samples {
 		n := s.Windows[stream].Lost
 		if n == 0 {
@@ -180,9 +182,11 @@ func (r Result) loss(stream string) (l lost) {
 		if i < 2 {
 			then = 0
 		}
+		then = max(then, used)
 		late := s.late(interval) || r.Samples[max(0, i-1)].late(interval)
 		if late && now-then >= float64(n) {
 			l.machine += n
+			used = then + float64(n)
 		} else {
 			l.rave += n
 		}
