@@ -204,7 +204,7 @@ func lose(r *Result, in int, n, counted int64) {
 	w.Lost = n
 	s.Windows["gate"] = w
 	for _, later := range r.Samples[in:] {
-		later.Drops["gate"]["enhance/overload"] = float64(counted)
+		later.Drops["gate"]["enhance/overload"] += float64(counted)
 	}
 	r.Streams[0].Received -= n
 }
