@@ -82,7 +82,8 @@ func (s *Session) CloseInput() { s.packets.Close() }
 // in half a second.
 func (s *Session) RequestKeyframe() { s.keyframe.Store(true) }
 
-// Prefer makes a rung serve while it is open, and opens it; the empty name means the best.
+// Prefer makes a rung serve while it is open, and opens it; the empty name leaves the choice to measured time again. Sessions
+// in workers are left to that.
 func (s *Session) Prefer(rung string) {
 	s.prefer.Store(&rung)
 }

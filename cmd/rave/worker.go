@@ -23,7 +23,6 @@ type session interface {
 	Run(ctx context.Context) error
 	Send(ctx context.Context, p media.Packet) bool
 	RequestKeyframe()
-	Prefer(rung string)
 }
 
 // workerSpec is what a worker, or this process instead, needs beside the session's configuration to make the devices.

@@ -77,11 +77,10 @@ type Client struct {
 
 	mu     sync.Mutex
 	orders orders
-	prefer *string
 }
 
 // orders are the control messages that wait to be written.
-type orders struct{ keyframe, prefer, ping, goodbye bool }
+type orders struct{ keyframe, ping, goodbye bool }
 
 // New makes a Client whose packets go to out, as engine.New does; a call of out that blocks looks like a worker that
 // hangs. Run starts the process.
@@ -120,11 +119,6 @@ func (c *Client) Send(_ context.Context, p media.Packet) bool { return c.window.
 
 // RequestKeyframe is that of engine.Session.
 func (c *Client) RequestKeyframe() { c.order(func(o *orders) { o.keyframe = true }) }
-
-// Prefer is that of engine.Session. It outlives the worker.
-func (c *Client) Prefer(rung string) {
-	c.order(func(o *orders) { o.prefer, c.prefer = true, &rung })
-}
 
 // PID is the running worker's, or 0.
 func (c *Client) PID() int { return int(c.pid.Load()) }
@@ -171,12 +165,12 @@ func (c *Client) signal() {
 }
 
 // takeOrders returns and clears what waits to be written.
-func (c *Client) takeOrders() (orders, *string) {
+func (c *Client) takeOrders() orders {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o := c.orders
 	c.orders = orders{}
-	return o, c.prefer
+	return o
 }
 
 // output passes a worker's packets on and keeps the promises that restarts would break: times ascend, and decoding can

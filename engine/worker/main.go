@@ -126,9 +126,6 @@ func (c *child) run(start startMessage, build Build) error {
 	cfg := start.config
 	cfg.Plan, cfg.Observer, cfg.Log = plan, c.events, log
 	session := engine.New(cfg, c)
-	if start.prefer != nil {
-		session.Prefer(*start.prefer)
-	}
 	if err := c.send(kindPong, nil); err != nil { // from here on it answers
 		return fmt.Errorf("tell main process of the plan: %w", err)
 	}
@@ -170,13 +167,6 @@ func (c *child) receive(ctx context.Context, session *engine.Session) error {
 			session.Send(ctx, p)
 		case kindKeyframe:
 			session.RequestKeyframe()
-		case kindPrefer:
-			f := fields{b: message}
-			name := f.text()
-			if err := f.end(); err != nil {
-				return err
-			}
-			session.Prefer(name)
 		case kindPing: // the reader never waits for a main process that does not read
 			c.pong.Store(true)
 			c.notify(true)

@@ -32,7 +32,7 @@ func TestMainSide(t *testing.T) {
 		{name: "another version", say: []func(*link){start(startMessage{version: 99})}, err: "version"},
 		{name: "gone", say: []func(*link){start(plain)}},
 		{name: "goodbye", say: []func(*link){start(plain), raw(kindGoodbye, "")}, hang: true},
-		{name: "orders", say: []func(*link){start(plain), raw(kindKeyframe, ""), raw(kindPing, ""), raw(kindPrefer, "\x01a"), raw(kindGoodbye, "")}, hang: true},
+		{name: "orders", say: []func(*link){start(plain), raw(kindKeyframe, ""), raw(kindPing, ""), raw(kindGoodbye, "")}, hang: true},
 		{name: "nonsense", say: []func(*link){start(plain), raw(kindTracks, "x")}, hang: true, err: "malformed"},
 		{name: "packet cut short", say: []func(*link){start(plain), raw(kindPacket, "\x00")}, hang: true, err: "malformed"},
 		{name: "no plan", say: []func(*link){start(startMessage{version: protocolVersion, spec: []byte("bad")})}, hang: true, err: "bad spec"},

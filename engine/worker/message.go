@@ -144,9 +144,8 @@ type startMessage struct {
 	level   slog.Level    // records below it are not sent
 	resume  bool          // a worker before this one has delivered pictures
 	after   time.Duration // the last of them; the pictures of packets that are sent again are not made again
-	prefer  *string
-	memory  int64     // bytes that the worker may use; 0: no bound
-	avoid   []verdict // models
+	memory  int64         // bytes that the worker may use; 0: no bound
+	avoid   []verdict     // models
 	spec    []byte
 	config  engine.Config // without Plan, Observer, Log and OnMisuse
 }
@@ -156,10 +155,6 @@ func (m startMessage) encode() []byte {
 	b := appendInt(nil, m.version)
 	b = appendInt(b, int(m.level))
 	b = appendInt(appendBool(b, m.resume), m.after)
-	b = appendBool(b, m.prefer != nil)
-	if m.prefer != nil {
-		b = appendText(b, *m.prefer)
-	}
 	b = appendInt(b, m.memory)
 	b = appendList(b, m.avoid, func(o []byte, v verdict) []byte { return appendInt(appendText(appendText(o, v.model), v.why), v.rest) })
 	b = appendBytes(b, m.spec)
@@ -188,10 +183,6 @@ func decodeStart(message []byte) (startMessage, error) {
 	}
 	m.level = slog.Level(f.int())
 	m.resume, m.after = f.bool(), f.duration()
-	if f.bool() {
-		name := f.text()
-		m.prefer = &name
-	}
 	m.memory = f.int64()
 	m.avoid = readList(&f, func() verdict { return verdict{f.text(), f.text(), f.duration()} })
 	m.spec = f.bytes(maxMessage)

@@ -62,9 +62,8 @@ func fill(v reflect.Value, skip ...string) {
 // TestEverythingCrosses fails when a field is added to what crosses the socket and not to its encoding.
 func TestEverythingCrosses(t *testing.T) {
 	t.Run("start", func(t *testing.T) {
-		m := startMessage{version: protocolVersion, level: slog.LevelWarn, resume: true, after: time.Minute, prefer: new(string), spec: []byte("spec"),
+		m := startMessage{version: protocolVersion, level: slog.LevelWarn, resume: true, after: time.Minute, spec: []byte("spec"),
 			memory: 1 << 40, avoid: []verdict{{model: "m", why: "w", rest: time.Hour}}}
-		*m.prefer = "lanczos"
 		fill(reflect.ValueOf(&m.config).Elem(), "Plan", "Observer", "Log", "OnMisuse")
 		got, err := decodeStart(m.encode())
 		if err != nil || !reflect.DeepEqual(got, m) {
@@ -274,7 +273,7 @@ func FuzzMessage(f *testing.F) {
 	f.Add(byte(kindPacket), appendPacket(nil, media.Packet{Arrival: now, NTP: now, PTS: 5, Keyframe: true, Enhancer: "x"}, now))
 	track := media.Track{Codec: media.H264, ParameterSets: [][]byte{{1}}, RTP: media.RTPFormat{FMTP: map[string]string{"a": "b"}}}
 	f.Add(byte(kindTracks), encodeTracks([]media.Track{track}))
-	start := startMessage{version: protocolVersion, prefer: new(string), spec: []byte("{}"), config: engine.Config{Track: track, Quality: []string{"lanczos"}}}
+	start := startMessage{version: protocolVersion, spec: []byte("{}"), config: engine.Config{Track: track, Quality: []string{"lanczos"}}}
 	f.Add(byte(kindStart), start.encode())
 	f.Fuzz(func(t *testing.T, k byte, message []byte) {
 		again := func(message []byte) ([]byte, error) {

@@ -55,7 +55,6 @@ type sender interface {
 	Run(ctx context.Context) error
 	Send(ctx context.Context, p media.Packet) bool
 	RequestKeyframe()
-	Prefer(rung string)
 }
 
 // rig is a session under test with its camera.

@@ -68,13 +68,12 @@ func (c *Client) live(ctx context.Context) death {
 
 // startMessage tells a new worker what to do and where the last one stopped.
 func (c *Client) startMessage() []byte {
-	o, prefer := c.takeOrders()
-	if o.goodbye { // the other orders are out of date
+	if c.takeOrders().goodbye { // the other orders are out of date
 		c.order(func(o *orders) { o.goodbye = true })
 	}
 	after := c.window.resume()
 	return startMessage{
-		version: protocolVersion, level: lowest(c.log), resume: after != never, after: after, prefer: prefer,
+		version: protocolVersion, level: lowest(c.log), resume: after != never, after: after,
 		memory: c.cfg.Memory, avoid: c.blame.verdicts(time.Now()), spec: c.cfg.Spec, config: c.cfg.Session,
 	}.encode()
 }
@@ -273,13 +272,10 @@ func (l *life) write(start []byte) error {
 
 // control writes the orders; after goodbye nothing follows.
 func (l *life) control() (stop bool, err error) {
-	o, prefer := l.c.takeOrders()
+	o := l.c.takeOrders()
 	conn := l.p.conn
 	if o.keyframe {
 		err = conn.write(kindKeyframe)
-	}
-	if o.prefer && err == nil {
-		err = conn.write(kindPrefer, appendText(nil, *prefer))
 	}
 	if o.ping && err == nil {
 		err = conn.write(kindPing)

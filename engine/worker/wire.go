@@ -24,7 +24,6 @@ const (
 	kindStart    kind = 1 // to the worker, first
 	kindPacket   kind = 2 // both ways
 	kindKeyframe kind = 3 // to the worker
-	kindPrefer   kind = 4 // to the worker
 	kindPing     kind = 5 // to the worker
 	kindGoodbye  kind = 6 // to the worker, last
 
@@ -55,7 +54,7 @@ func (k kind) limit() int {
 		return 0
 	case kindHello:
 		return 16
-	case kindStart, kindPrefer, kindTracks, kindEvents, kindFailed, kindModel:
+	case kindStart, kindTracks, kindEvents, kindFailed, kindModel:
 		return maxMessage
 	default:
 		return -1

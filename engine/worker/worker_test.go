@@ -218,21 +218,6 @@ func TestNoProgram(t *testing.T) {
 	}
 }
 
-// TestPreferOutlivesWorker: the rung that was asked for is asked of the next worker too.
-func TestPreferOutlivesWorker(t *testing.T) {
-	track, packets := footage(t, 25, 25, 1)
-	r := inWorker(t, track, spec{}, func(c *worker.Config) { c.Session.Quality = []string{"missing", engine.Lanczos} })
-	r.session.Prefer(engine.Lanczos)
-	for i, p := range packets {
-		if i == 10 {
-			r.signal(syscall.SIGKILL)
-		}
-		if made := r.step(p); made.Enhancer != engine.Lanczos {
-			t.Errorf("packet %d by %s", i, made.Enhancer)
-		}
-	}
-}
-
 // TestParentDies: a worker does not survive its main process.
 func TestParentDies(t *testing.T) {
 	_, packets := footage(t, 5, 5, 1)
