@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
 """Times models on this CPU beside a calibration graph, run by run in turn, so that the ratio survives a noisy machine.
 
-Usage: python3 bench.py [-n ROUNDS] [-s WIDTHxHEIGHT] [MODEL.onnx | FEATURESxLAYERS[s][o] ...]
+Usage: python3 bench.py [-n ROUNDS] [-s WIDTHxHEIGHT] [MODEL.onnx | SHAPE ...]
 
-Two threads, no spinning, as the server runs. A name like 32x2 is that network of the family with random weights.
+Two threads, no spinning, as the server runs. SHAPE is 32x2, 32x2*1 (scale 1), 48x2-int8 …: that network with random weights.
 The calibration graph: luma float32, 16 features, 2 inner 3x3 layers at full resolution, depth-to-space.
 """
 import argparse
+import json
 import os
-import re
 import time
 
 import numpy as np
 
+import graph
 import network
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is loaded
@@ -39,17 +40,17 @@ def calibration():
 
 
 def random_network(name):
-    m = re.fullmatch(r"(\d+)x(\d+)(s?)(o?)", name)
-    shape = network.Shape(int(m[1]), int(m[2]), bool(m[3]), bool(m[4]))
+    """The model of a shape's name (network.Shape.parse), with int8 behind it for the quantised one, with random weights."""
+    shape = network.Shape.parse(name.removesuffix("-int8"))
     rng = np.random.default_rng(0)
-    f = shape.features
-    def layer(i, o, separable):
-        sizes = [(i, 1, 3, 3), (o, i, 1, 1)] if separable else [(o, i, 3, 3)]
-        return [(rng.normal(0, (1 / np.prod(s[1:])) ** 0.5, s), np.zeros(s[0])) for s in sizes]
-    weights = [(rng.normal(0, 0.1, (f, 1, 6, 6)), np.zeros(f))]
-    for _ in range(shape.layers):
-        weights += layer(f, f, shape.separable)
-    return network.onnx_model(shape, weights + layer(f, 16, shape.separable_out), name=name)
+    f, u = shape.features, shape.unshuffle
+    sizes = [(f, 1, 3 * u, 3 * u)] + [(f, f, 3, 3)] * shape.layers + [(shape.outputs, f, 3, 3)]
+    arrays = {f"w{i}": rng.normal(0, np.prod(s[1:]) ** -0.5, s) for i, s in enumerate(sizes)}
+    arrays |= {f"b{i}": np.zeros(s[0]) for i, s in enumerate(sizes)} | {"base": network.base_kernel(shape)}
+    metadata = {"name": name, "scale": shape.scale}
+    if name.endswith("-int8"):
+        return graph.int8_model(shape, arrays | {"activations": np.full(len(sizes), 0.01)}, metadata)
+    return graph.float_model(shape, arrays, metadata, on_gpu=False)
 
 
 def session(model, threads=2):
@@ -64,6 +65,7 @@ def main():
     args = argparse.ArgumentParser()
     args.add_argument("-n", type=int, default=60)
     args.add_argument("-s", default="640x360")
+    args.add_argument("--json", help="write the figures here too")
     args.add_argument("models", nargs="*")
     args = args.parse_args()
     width, height = map(int, args.s.split("x"))
@@ -74,13 +76,16 @@ def main():
     times = {k: [] for k in sessions}
     for i in range(args.n + 3):
         for k, s in sessions.items():
-            feed = {"luma": luma if s.get_inputs()[0].type == "tensor(uint8)" else luma.astype(np.float32)}
+            feed = {s.get_inputs()[0].name: luma if s.get_inputs()[0].type == "tensor(uint8)" else luma.astype(np.float32)}
             begin = time.perf_counter()
             s.run(None, feed)
             if i >= 3:
                 times[k].append((time.perf_counter() - begin) * 1e3)
     base = np.array(times["calibration"])
     print(f"{width}x{height}, 2 threads, ms:  fastest tenth  median  x calibration (median of the ratios in turn)")
+    if args.json:
+        with open(args.json, "w") as f:
+            json.dump({k: [float(np.percentile(t, 10)), float(np.median(np.array(t) / base))] for k, t in times.items()}, f)
     for k, t in times.items():
         t = np.array(t)
         print(f"{k:28s} {np.percentile(t, 10):8.2f} {np.median(t):8.2f} {np.median(t / base):6.2f}")

@@ -28,7 +28,7 @@ def to_bytes(x):
 
 
 def _sampled(kind, scale):
-    """Taps of a resampling filter that shrinks by `scale`=2, centre-aligned: an even number of them, sum 1."""
+    """Taps of a resampling filter that shrinks by an even `scale`, centre-aligned: an even number of them, sum 1."""
     support = {"area": 0.5, "bilinear": 1, "bicubic": 2, "lanczos": 3}[kind]
     half = int(np.ceil(support * scale))
     x = (np.arange(-half, half) + 0.5) / scale
@@ -45,9 +45,9 @@ def _sampled(kind, scale):
 
 
 @functools.cache
-def shrink_taps(kind, sigma=0.0):
-    """Taps of one pass of: Gaussian blur of `sigma` (large pixels), then shrinking by 2 with filter `kind`."""
-    taps = _sampled(kind, 2)
+def shrink_taps(kind, sigma=0.0, scale=2):
+    """Taps of one pass of: Gaussian blur of `sigma` (large pixels), then shrinking by `scale` with filter `kind`."""
+    taps = _sampled(kind, scale)
     if sigma > 0:
         r = int(np.ceil(3 * sigma))
         g = np.exp(-0.5 * (np.arange(-r, r + 1) / sigma) ** 2)
@@ -55,43 +55,31 @@ def shrink_taps(kind, sigma=0.0):
     return taps.astype(np.float32)
 
 
-def shrink(x, kind="bicubic", sigma=0.0):
-    """float [H,W], even sides -> float32 [H/2,W/2], borders mirrored by repetition of the edge pixel."""
-    taps = shrink_taps(kind, sigma)
-    pad = len(taps) // 2 - 1
-    for axis in (0, 1):
-        n = x.shape[axis] // 2
-        width = [(0, 0), (0, 0)]
-        width[axis] = (pad, pad)
-        p = np.pad(x, width, mode="edge")
-        index = [slice(None), slice(None)]
-        out = 0
-        for i, t in enumerate(taps):
-            index[axis] = slice(i, i + 2 * n, 2)
-            out = out + t * p[tuple(index)]
-        x = out
-    return x.astype(np.float32)
-
-
 def ffmpeg():
     import imageio_ffmpeg
     return imageio_ffmpeg.get_ffmpeg_exe()
 
 
-def h264(frames, crf, preset="veryfast", gop=50, fps=25):
-    """uint8 luma [N,H,W] -> the same after x264 without B-frames, as cameras send it (flat chroma). Sides even.
-    Returns (frames, bits per second)."""
+def coded(frames, codec, options, fps=25):
+    """uint8 luma [N,H,W], sides even -> the same after an encoder and its decoder (flat chroma), and bits per second.
+
+    codec: "libx264" or "libx265"; options: FFmpeg's, as a list of strings."""
     n, h, w = frames.shape
     chroma = np.full(h * w // 2, 128, np.uint8).tobytes()
     raw = b"".join(f.tobytes() + chroma for f in frames)
     size = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{w}x{h}", "-r", str(fps)]
     quiet = [ffmpeg(), "-nostdin", "-loglevel", "error", "-threads", "1"]
-    stream = subprocess.run(
-        quiet + size + ["-i", "-", "-c:v", "libx264", "-preset", preset, "-tune", "zerolatency", "-bf", "0",
-                        "-g", str(gop), "-crf", str(crf), "-threads", "1", "-f", "h264", "-"],
-        input=raw, stdout=subprocess.PIPE, check=True).stdout
+    kind = {"libx264": "h264", "libx265": "hevc"}[codec]
+    stream = subprocess.run(quiet + size + ["-i", "-", "-c:v", codec, *options, "-threads", "1", "-f", kind, "-"],
+                            input=raw, stdout=subprocess.PIPE, check=True).stdout
     out = subprocess.run(
-        quiet + ["-f", "h264", "-i", "-", "-fps_mode", "passthrough", "-pix_fmt", "yuv420p", "-f", "rawvideo", "-"],
+        quiet + ["-f", kind, "-i", "-", "-fps_mode", "passthrough", "-pix_fmt", "yuv420p", "-f", "rawvideo", "-"],
         input=stream, stdout=subprocess.PIPE, check=True).stdout
     planes = np.frombuffer(out, np.uint8).reshape(n, h * 3 // 2, w)[:, :h]
     return planes, len(stream) * 8 * fps / n
+
+
+def live264(rate):
+    """x264's options as live cameras use it: no B-frames, no look-ahead. rate: "crf 28" or "500k" (with a buffer of one second)."""
+    control = ["-crf", rate.split()[1]] if rate.startswith("crf") else ["-b:v", rate, "-maxrate", rate, "-bufsize", rate]
+    return ["-preset", "veryfast", "-tune", "zerolatency", "-bf", "0", "-g", "50", *control]

@@ -1,163 +1,164 @@
-"""The live-x2 family: luma x2, computed at half the input's resolution. The PyTorch module and its ONNX graph.
+"""The family: luma at scale 1, 2 or 4, computed at a fraction of the input's resolution. Shapes and the PyTorch module.
 
-    luma u8 --+-- pad, 6x6 conv stride 2 -> F, ReLU -- L inner layers, ReLU -- 3x3 conv -> 16 --+
-              +-- pad, 6x6 conv stride 2 -> 16: bicubic x2, fixed ------------------------------+--> +, clip, u8,
-                                                                                                    depth-to-space 4
-A 6x6 convolution with stride 2 is a space-to-depth of 2 and a 3x3 convolution in one. Its filters sum to zero, so flat
-areas give the same features at every level, and the last bias is set so that these give a residual of zero: flat stays
-flat exactly. Nothing is padded but the input, by repeating its edge pixels.
+    luma --+-- 3u x 3u conv stride u -> F, ReLU -- L inner 3x3 layers, ReLU -- 3x3 conv -> (u s)^2 --+
+           +-- linear base: 6x6 conv stride 2 (for u = 2) -> (u s)^2; at scale 1 the input itself -----+--> +, depth-to-space u s
+
+u is the unshuffle factor (2: half resolution), s the scale, F features, L inner layers. The first filters sum to zero, so flat areas give
+the same features at every level; the base's filters sum to one; the last bias is corrected at export: flat stays flat, exactly.
+
+Training sees more parameters than the file has: every 3x3 is a product of an expanded 3x3 and a 1x1 (folded before each use, so it costs
+nothing), and inner layers add their input, which the folded kernel carries as a centre tap.
 """
 import dataclasses
+import re
 
 import numpy as np
+
+LEVELS = 63  # int8 weights are -63..63: 7 bits (see quantize.py)
 
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    features: int = 32
-    layers: int = 2
-    separable: bool = False      # inner layers: 3x3 per channel, then 1x1
-    separable_out: bool = False  # the same for the last layer
+    features: int = 24
+    layers: int = 3
+    unshuffle: int = 2
+    scale: int = 2
+
+    @classmethod
+    def parse(cls, text):
+        """'24x3', '128x8@4' (unshuffle 4), '128x4@1*4' (scale 4)."""
+        m = re.fullmatch(r"(\d+)x(\d+)(?:@(\d))?(?:\*(\d))?", text)
+        if not m:
+            raise ValueError(f"{text} is no shape: FEATURESxLAYERS[@UNSHUFFLE][*SCALE]")
+        return cls(int(m[1]), int(m[2]), int(m[3] or 2), int(m[4] or 2))
+
+    def __str__(self):
+        return (f"{self.features}x{self.layers}" + (f"@{self.unshuffle}" if self.unshuffle != 2 else "")
+                + (f"*{self.scale}" if self.scale != 2 else ""))
+
+    @property
+    def block(self):
+        return self.unshuffle * self.scale
+
+    @property
+    def outputs(self):
+        return self.block ** 2
 
     @property
     def margin(self):
-        """Half-resolution pixels that the layers after the first eat on each side."""
-        return self.layers + 1
+        """Positions (of unshuffle x unshuffle pixels) that the layers eat on each side."""
+        return self.layers + 2
+
+    @property
+    def base_pad(self):
+        return max(2, self.unshuffle) if self.scale > 1 else 0
 
     def macs(self):
-        """Multiply-accumulates per input pixel."""
-        f, out = self.features, 16
-        inner = (9 * f + f * f) if self.separable else 9 * f * f
-        last = (9 * f + f * out) if self.separable_out else 9 * f * out
-        return (36 * (f + out) + self.layers * inner + last) / 4
+        """Multiply-accumulates per input pixel, the base included."""
+        f, u2 = self.features, self.unshuffle ** 2
+        base = (self.unshuffle + 2 * self.base_pad) ** 2 * self.outputs if self.scale > 1 else 0
+        return (9 * u2 * f + self.layers * 9 * f * f + 9 * f * self.outputs + base) / u2
 
 
-def bicubic_kernel(a=-0.5):
-    """[16,1,6,6]: the 4x4 output pixels over a 2x2 input block, from the 6x6 pixels around it (centre-aligned x2)."""
+def base_kernel(shape, a=-0.5):
+    """[outputs,1,k,k]: bicubic (a=-0.5, centre-aligned) for the block of output pixels over u x u input pixels; scale 1: the pixel itself."""
+    u, s, pad = shape.unshuffle, shape.scale, shape.base_pad
+
     def tap(x):
         x = abs(x)
         if x < 1:
             return (a + 2) * x**3 - (a + 3) * x**2 + 1
         return a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a if x < 2 else 0.0
-    rows = np.array([[tap((o + 0.5) / 2 - 0.5 - i) for i in range(-2, 4)] for o in range(4)])
-    return np.einsum("yi,xj->yxij", rows, rows).reshape(16, 1, 6, 6).astype(np.float32)
+    rows = np.array([[tap((o + 0.5) / s - 0.5 - i) for i in range(-pad, u + pad)] for o in range(u * s)])
+    k = u + 2 * pad
+    return np.einsum("yi,xj->yxij", rows, rows).reshape(shape.outputs, 1, k, k).astype(np.float32)
 
 
-def torch_module(shape):
+def torch_module(shape, expand=2, half=False):
+    """The module: float [B,1,H,W] in 0..1 -> [B,outputs,...], residual and base added, cut by margin. half: inner layers in bfloat16."""
     import torch
     from torch import nn
 
-    class LiveX2(nn.Module):
-        """float [B,1,H,W], 0..1 -> residual [B,16,H/2-2-2*margin,...] over bicubic, for the middle of the input."""
+    class Folded(nn.Module):
+        """A 3x3 convolution trained as an expanded 3x3 times a 1x1, plus a centre tap where it has as many inputs as outputs."""
 
+        def __init__(self, i, o, gain, zero_mean=False, residual=False):
+            super().__init__()
+            p = expand * max(i, o) if expand else 0
+            std = gain * (2 / (9 * i)) ** 0.5
+            self.wide = nn.Parameter(torch.randn(p or o, i, 3, 3) * std)
+            self.narrow = nn.Parameter(torch.randn(o, p) / p**0.5) if p else None
+            self.bias = nn.Parameter(torch.zeros(o))
+            self.zero_mean, self.residual = zero_mean, residual
+            if residual:
+                self.register_buffer("centre", nn.init.dirac_(torch.zeros(o, i, 3, 3)))
+
+        def weight(self):
+            w = self.wide if self.narrow is None else torch.einsum("op,pikl->oikl", self.narrow, self.wide)
+            if self.zero_mean:
+                w = w - w.mean((1, 2, 3), keepdim=True)
+            return w + self.centre if self.residual else w
+
+    class Net(nn.Module):
         def __init__(self):
             super().__init__()
             f = shape.features
-            self.first = nn.Conv2d(4, f, 3)  # on the space-to-depth of 2
-            self.inner = nn.ModuleList(self._layer(f, f, shape.separable) for _ in range(shape.layers))
-            self.last = self._layer(f, 16, shape.separable_out)
-            for m in self.modules():
-                if isinstance(m, nn.Conv2d):
-                    gain = 1 if m.groups > 1 else 2
-                    nn.init.normal_(m.weight, 0, (gain / (m.weight[0].numel())) ** 0.5)
-                    nn.init.zeros_(m.bias)
-            nn.init.normal_(self.last[-1].weight, 0, 1e-3)
+            self.first = Folded(shape.unshuffle ** 2, f, 1.0, zero_mean=True)
+            self.inner = nn.ModuleList(Folded(f, f, 0.5, residual=True) for _ in range(shape.layers))
+            self.last = Folded(f, shape.outputs, 0.05)
+            self.register_buffer("start", torch.from_numpy(base_kernel(shape)))
+            self.base_change = nn.Parameter(torch.zeros_like(self.start)) if shape.scale > 1 else None
+            self.quantise = None  # a quantize.Fake, during quantisation-aware training
 
-        @staticmethod
-        def _layer(i, o, separable):
-            if separable:
-                return nn.Sequential(nn.Conv2d(i, i, 3, groups=i), nn.Conv2d(i, o, 1))
-            return nn.Sequential(nn.Conv2d(i, o, 3))
+        def base(self):
+            if self.base_change is None:
+                return self.start
+            return self.start + self.base_change - self.base_change.mean((2, 3), keepdim=True)
 
         def forward(self, x):
-            x = nn.functional.pixel_unshuffle(x, 2)
-            w = self.first.weight
-            x = torch.relu(nn.functional.conv2d(x, w - w.mean((1, 2, 3), keepdim=True), self.first.bias))
-            for layer in self.inner:
-                x = torch.relu(layer(x))
-            return self.last(x)
+            u = shape.unshuffle
+            with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):  # errors here would be the picture's
+                base = nn.functional.conv2d(x, self.base(), stride=u)
+            y = nn.functional.pixel_unshuffle(x * 255, u)  # whole numbers: exact in bfloat16 and TF32
+            if half:
+                y = y.to(torch.bfloat16)
+            layers = [self.first, *self.inner, self.last]
+            for n, layer in enumerate(layers):
+                w, b = layer.weight(), layer.bias
+                if self.quantise:
+                    w = self.quantise.weight(w)
+                last = n == len(layers) - 1
+                if n == 0:
+                    w = w / 255
+                if half and last:
+                    y = y.float()
+                elif half:
+                    w, b = w.to(torch.bfloat16), b.to(torch.bfloat16)
+                y = nn.functional.conv2d(y, w.contiguous(memory_format=torch.channels_last), b)
+                if not last:
+                    y = torch.relu(y)
+                if self.quantise:
+                    y = self.quantise.activation(n, y)
+            return y + self.middle(base, y.shape[2])
 
-    return LiveX2()
+        @staticmethod
+        def middle(x, side):
+            e = (x.shape[2] - side) // 2
+            return x[:, :, e:x.shape[2] - e, e:x.shape[3] - e]
 
-
-def weights_of(module):
-    """The module's convolutions as numpy arrays, in order: [(weight, bias), ...]; the first one as 6x6 stride 2."""
-    def pair(conv):
-        return conv.weight.detach().float().cpu().numpy(), conv.bias.detach().float().cpu().numpy()
-    w, b = pair(module.first)
-    w = w - w.mean((1, 2, 3), keepdims=True)
-    f = w.shape[0]  # channel 2*py+px of the unshuffled input, tap (ky,kx) -> pixel (2*ky+py, 2*kx+px)
-    w = w.reshape(f, 2, 2, 3, 3).transpose(0, 3, 1, 4, 2).reshape(f, 1, 6, 6)
-    return [(w, b)] + [pair(c) for layer in [*module.inner, module.last] for c in layer]
-
-
-def flat_residual(shape, weights):
-    """What the last layer gives on a flat area: [16]."""
-    x = np.maximum(weights[0][1].astype(np.float64), 0)
-    convs = iter(weights[1:])
-    for i in range(shape.layers + 1):
-        last = i == shape.layers
-        for _ in range(2 if (shape.separable_out if last else shape.separable) else 1):
-            w, b = next(convs)
-            total = w.astype(np.float64).sum((2, 3))
-            x = (total[:, 0] * x if w.shape[1] == 1 and w.shape[0] == len(x) else total @ x) + b
-        if not last:
-            x = np.maximum(x, 0)
-    return x
+    return Net()
 
 
-def onnx_model(shape, weights, **metadata):
-    """The ONNX model: luma uint8 [1,1,H,W], H and W even -> luma_x2 uint8 [1,1,2H,2W]."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    nodes, constants = [], []
-
-    def const(name, array):
-        constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
-        return name
-
-    def padded(name, n):
-        pads = const(name + "_pads", np.array([0, 0, n, n, 0, 0, n, n], np.int64))
-        nodes.append(helper.make_node("Pad", ["luma", pads], [name + "_u8"], mode="edge"))
-        nodes.append(helper.make_node("Cast", [name + "_u8"], [name], to=TensorProto.FLOAT))
-        return name
-
-    def conv(x, name, w, b, relu=False, **attributes):
-        inputs = [x, const(name + "_w", w.astype(np.float32)), const(name + "_b", b.astype(np.float32))]
-        y = name + "_conv" if relu else name
-        nodes.append(helper.make_node("Conv", inputs, [y], kernel_shape=w.shape[2:], **attributes))
-        if relu:
-            nodes.append(helper.make_node("Relu", [y], [name]))
-        return name
-
-    weights = [(w.astype(np.float64), b.astype(np.float64)) for w, b in weights]
-    w, b = weights[-1]
-    weights[-1] = ((w * 255), (b - flat_residual(shape, weights)) * 255)
-    weights[0] = (weights[0][0] / 255, weights[0][1])
-    convs = iter(weights)
-
-    x = conv(padded("seen", 2 + 2 * shape.margin), "first", *next(convs), relu=True, strides=[2, 2])
-    for i in range(shape.layers):
-        if shape.separable:
-            x = conv(x, f"inner{i}_each", *next(convs), group=shape.features)
-        x = conv(x, f"inner{i}", *next(convs), relu=True)
-    if shape.separable_out:
-        x = conv(x, "residual_each", *next(convs), group=shape.features)
-    x = conv(x, "residual", *next(convs))
-    # The half that turns the cast's truncation into rounding rides on the base's bias.
-    base = conv(padded("near", 2), "base", bicubic_kernel(), np.full(16, 0.5), strides=[2, 2])
-    nodes.extend([
-        helper.make_node("Add", [x, base], ["sum"]),
-        helper.make_node("Clip", ["sum", const("black", np.float32(0)), const("white", np.float32(255))], ["clipped"]),
-        helper.make_node("Cast", ["clipped"], ["blocks"], to=TensorProto.UINT8),
-        helper.make_node("DepthToSpace", ["blocks"], ["luma_x2"], blocksize=4, mode="DCR"),
-    ])
-
-    def value(name, suffix):
-        return helper.make_tensor_value_info(name, TensorProto.UINT8, [1, 1, "height" + suffix, "width" + suffix])
-    graph = helper.make_graph(nodes, "live-x2", [value("luma", "")], [value("luma_x2", "_out")], constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="rave")
-    helper.set_model_props(model, {k: str(v) for k, v in metadata.items()})
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString(deterministic=True)
+def arrays_of(module):
+    """The trained module as numpy arrays: w0,b0 ... in order, the first as one 3u x 3u filter over luma, and the base."""
+    def plain(t):
+        return t.detach().float().cpu().numpy()
+    layers = [module.first, *module.inner, module.last]
+    out = {}
+    for n, layer in enumerate(layers):
+        out[f"w{n}"], out[f"b{n}"] = plain(layer.weight()), plain(layer.bias)
+    w = out["w0"]
+    f, u = w.shape[0], int(w.shape[1] ** 0.5)  # channel u*py+px, tap (ky,kx) -> pixel (u*ky+py, u*kx+px)
+    out["w0"] = w.reshape(f, u, u, 3, 3).transpose(0, 3, 1, 4, 2).reshape(f, 1, 3 * u, 3 * u)
+    out["base"] = plain(module.base())
+    return out

@@ -1,212 +1,256 @@
 #!/usr/bin/env python3
-"""Trains networks of the live-x2 family, several at a time on one GPU, for a given number of seconds.
+"""Trains all networks of family.py at once on one GPU, for a given number of seconds, then int8 twins for some more.
 
-Usage: python3 train.py PAIRS.zip OUT_FOLDER SECONDS NAME[:key=value,...] ...
+Usage: python3 train.py PHOTOS.zip OUT_FOLDER SECONDS INT8_SECONDS [NAME ...]      (names: only these)
 
-A name is FEATURESxLAYERS (32x2) with s for separable inner layers, so for a separable last layer too (48x4so).
-Keys: lr (2e-3), camera (share of camera frames, 0.4), tag (added to the file name).
-Writes OUT_FOLDER/NAME[-tag].npz (the averaged weights) and prints the loss of each network and of bicubic, in dB.
+Writes OUT_FOLDER/NAME.npz (averaged weights), NAME-int8.npz, and train.json with every network's dB on held-out pictures.
+All steps of all networks are one CUDA graph; networks that see the same kind of pairs share a batch.
 """
-import concurrent.futures
-import io
-import re
+import dataclasses
+import hashlib
+import json
+import pathlib
 import sys
 import time
-import zipfile
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.nn import functional as F
 
-import common
+import degrade
 import network
+from family import JOBS
+from quantize import Fake
 
-BATCH, CROP, EDGE = 64, 80, 8      # crop and unused edge of a small tile, in its pixels
-KINDS = [("area", 0.0), ("bicubic", 0.0), ("bicubic", 0.0), ("bicubic", 0.0),
-         ("lanczos", 0.0), ("bilinear", 0.0), ("area", 0.4), ("bicubic", 0.5)]
-HELD_OUT = 16                      # tiles for the printed figures: every 16th
-
-
-def parse(spec):
-    name, _, rest = spec.partition(":")
-    m = re.fullmatch(r"(\d+)x(\d+)(s?)(o?)", name)
-    keys = dict(kv.split("=") for kv in rest.split(",")) if rest else {}
-    shape = network.Shape(int(m[1]), int(m[2]), bool(m[3]), bool(m[4]))
-    file = name + ("-" + keys["tag"] if "tag" in keys else "")
-    return file, shape, float(keys.get("lr", 2e-3)), float(keys.get("camera", 0.4))
-
-
-def load(path, device):
-    """sharp u8 [N,S,S]; small u8 [V,N,S/2,S/2]: first the clean kinds, then the cameras' frames."""
-    archive = zipfile.ZipFile(path)
-    names = sorted(archive.namelist())
-    data = [archive.read(n) for n in names]
-    def decode(b):
-        return np.asarray(Image.open(io.BytesIO(b)).convert("L"))
-    with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        images = list(pool.map(decode, data))
-    groups = {}
-    for name, image in zip(names, images):
-        groups.setdefault(name.split("/")[0], []).append(image)
-    sharp = torch.from_numpy(np.stack(groups.pop("sharp"))).to(device)
-    clean = []
-    for kind, sigma in KINDS:
-        taps = torch.from_numpy(common.shrink_taps(kind, sigma)).to(device)
-        pad = len(taps) // 2 - 1
-        x = F.pad(sharp[:, None].float(), [pad] * 4, mode="replicate")
-        x = torch.cat([F.conv2d(F.conv2d(p, taps.view(1, 1, 1, -1), stride=(1, 2)), taps.view(1, 1, -1, 1), stride=(2, 1))
-                       for p in x.split(16)])
-        clean.append(x[:, 0].round().clamp(0, 255).byte())
-    cameras = [torch.from_numpy(np.stack(groups[g])).to(device) for g in sorted(groups)]
-    return sharp, torch.stack(clean + cameras)
+EDGE = 8                    # small pixels at a tile's edge that a neighbour's content may have touched
+MOSAICS = {2: 144, 4: 36}   # encoded clips: 24 tiles of 8 frames each
+EPSILON = 1e-3
 
 
 class Batches:
     """Draws batches on the device without a round trip to the host, so that a CUDA graph can hold it."""
 
-    def __init__(self, sharp, small, tiles, camera, batch=BATCH):
-        self.sharp, self.small, self.tiles, self.camera, self.batch = sharp, small, tiles, camera, batch
-        self.steps = torch.arange(CROP, device=sharp.device)
+    def __init__(self, atlas, clips, scale, clean, crop, batch, held=False):
+        self.atlas, self.clips, self.scale, self.clean, self.crop, self.batch = atlas, clips, scale, clean, crop, batch
+        self.factor = max(2, scale)      # restoration (scale 1) works on pictures shrunk by 2
+        dev = atlas.device
+        weights = np.where(atlas.held == held, atlas.sizes, 0).astype(np.float64)
+        rng = np.random.default_rng(1)
+        self.pictures = torch.from_numpy(rng.choice(len(weights), 16384, p=weights / weights.sum())).to(dev)
+        self.kinds = torch.from_numpy(rng.choice(len(degrade.KINDS), 16384, p=degrade.CHANCES)).to(dev)
+        self.tiles = clips.plain if scale == 1 else clips.every
+
+    def _random(self, n):
+        """Whole numbers from 0 to n-1; n a number or a tensor [B]"""
+        return (torch.rand(self.batch, device=self.atlas.device) * n).long()
 
     def draw(self):
-        """small float [B,1,C,C] 0..1, sharp float [B,1,2C,2C] 0..1"""
-        dev, b, side = self.sharp.device, self.batch, self.small.shape[-1]
-        tile = self.tiles[torch.randint(len(self.tiles), (b,), device=dev)]
-        clean = torch.randint(len(KINDS), (b,), device=dev)
-        coded = torch.randint(len(KINDS), self.small.shape[0], (b,), device=dev)
-        is_camera = torch.rand(b, device=dev) < self.camera
-        variant = torch.where(is_camera, coded, clean)
-        # Even offsets: the network's 2x2 blocks keep their place in the codec's grid; flips keep it too.
-        place = EDGE + 2 * torch.randint((side - 2 * EDGE - CROP) // 2 + 1, (2, b), device=dev)
-        y, x = place[0][:, None] + self.steps, place[1][:, None] + self.steps
+        """input float [B,1,C,C] 0..1, goal float [B,1,sC,sC] 0..1"""
+        c, k, b, atlas, clips = self.crop, self.factor, self.batch, self.atlas, self.clips
+        dev = atlas.device
+        clean = torch.rand(b, device=dev) < self.clean
+        tile = self.tiles[self._random(len(self.tiles))]
+        e, t, f = tile[:, 0], tile[:, 1], self._random(degrade.FRAMES)
+        # Even offsets: the network's blocks keep their place in the codec's grid; flips keep it too.
+        oy, ox = (EDGE + 2 * self._random((degrade.TILE - 2 * EDGE - c) // 2 + 1) for _ in "yx")
+        any_picture = self.pictures[self._random(len(self.pictures))]
+        picture = torch.where(clean, any_picture, clips.picture[e, t])
+        kind = torch.where(clean, self.kinds[self._random(len(self.kinds))], clips.kind[e, t])
+        free_y, free_x = (self._random(side[any_picture] - k * c + 1) for side in (atlas.height, atlas.width))
+        top = torch.where(clean, free_y, clips.y[e, t, f] + k * oy)
+        left = torch.where(clean, free_x, clips.x[e, t, f] + k * ox)
+        steps = torch.arange(c, device=dev)
         flip = torch.rand(3, b, device=dev) < 0.5
-        y, x = torch.where(flip[0][:, None], y.flip(1), y), torch.where(flip[1][:, None], x.flip(1), x)
-        small = self.small[variant[:, None, None], tile[:, None, None], y[:, :, None], x[:, None, :]].float()
-        y2, x2 = self.twice(y), self.twice(x)
-        sharp = self.sharp[tile[:, None, None], y2[:, :, None], x2[:, None, :]].float()
+        sy, sx = (torch.where(m[:, None], c - 1 - steps, steps) for m in flip[:2])
+        shrunk = atlas.small(k, kind, picture, top[:, None] + k * sy, left[:, None] + k * sx).float()
+        row, col = t // degrade.COLS * degrade.TILE + oy, t % degrade.COLS * degrade.TILE + ox
+        seen = clips.frames[e[:, None, None], f[:, None, None], (row[:, None] + sy)[:, :, None], (col[:, None] + sx)[:, None, :]]
+        # One in six of the clean inputs gets sensor noise of up to 3 levels; not where a network learns clean pictures alone.
+        sigma = 3 * torch.rand(b, 1, 1, device=dev) * (torch.rand(b, 1, 1, device=dev) < (0.17 if self.clean < 1 else 0))
+        noisy = (shrunk + sigma * torch.randn_like(shrunk)).round().clamp(0, 255)
+        small = torch.where(clean[:, None, None], noisy, seen.float())
+        if self.scale == 1:
+            goal = shrunk
+        else:
+            large = torch.arange(k * c, device=dev)
+            ly, lx = (torch.where(m[:, None], k * c - 1 - large, large) for m in flip[:2])
+            goal = atlas.large(picture, top[:, None] + ly, left[:, None] + lx).float()
         turn = flip[2][:, None, None]
-        small = torch.where(turn, small.transpose(1, 2), small)
-        sharp = torch.where(turn, sharp.transpose(1, 2), sharp)
-        # One in six of the clean frames gets sensor noise of up to 3 levels, rounded as a sensor's is.
-        sigma = 3 * torch.rand(b, 1, 1, device=dev) * ((torch.rand(b, 1, 1, device=dev) < 0.17) & ~is_camera[:, None, None])
-        small = (small + sigma * torch.randn_like(small)).round().clamp(0, 255)
-        return small[:, None] / 255, sharp[:, None] / 255
-
-    @staticmethod
-    def twice(i):
-        """Large-pixel indices of small-pixel indices, in their order: rising or falling."""
-        rising = (i[:, 1:2] > i[:, :1]).long()
-        pair = torch.stack([2 * i + 1 - rising, 2 * i + rising], 2)
-        return pair.flatten(1)
+        small, goal = (torch.where(turn, p.transpose(1, 2), p)[:, None] / 255 for p in (small, goal))
+        return small, goal
 
 
 class Run:
-    def __init__(self, spec, sharp, small, tiles):
-        self.file, self.shape, self.lr, camera = parse(spec)
-        dev = sharp.device
-        self.net = network.torch_module(self.shape).to(dev)
-        if not (self.shape.separable or self.shape.separable_out):
-            self.net.to(memory_format=torch.channels_last)  # what the matrix units want; not so depthwise layers
+    def __init__(self, job, device, module=None, rate=None):
+        self.job, self.shape, self.peak = job, job.shape, rate or job.rate
+        self.net = module or network.torch_module(job.shape, job.expand, job.half).to(device)
         self.params = list(self.net.parameters())
         self.mean = [p.detach().clone() for p in self.params]
-        self.rate = torch.zeros((), device=dev)
-        self.opt = torch.optim.Adam(self.params, lr=self.rate, betas=(0.9, 0.99),
-                                    capturable=dev.type == "cuda", foreach=dev.type == "cuda")
-        self.batches = Batches(sharp, small, tiles, camera)
-        self.base = torch.from_numpy(network.bicubic_kernel()).to(dev)
-        self.loss = torch.zeros((), device=dev)
+        self.rate = torch.zeros((), device=device)
+        cuda = device.type == "cuda"
+        self.opt = torch.optim.Adam(self.params, lr=self.rate, betas=(0.9, 0.99), capturable=cuda, foreach=cuda)
+        self.loss = torch.zeros((), device=device)
+        self.start = torch.from_numpy(network.base_kernel(job.shape)).to(device)
 
-    def difference(self, small, sharp):
-        """Error of the network and of bicubic against the sharp picture, in the middle of the crop."""
-        m = self.shape.margin
-        base = F.conv2d(small, self.base, stride=2)[:, :, m:-m, m:-m]
-        goal = F.pixel_unshuffle(sharp, 4)[:, :, 1 + m:-1 - m, 1 + m:-1 - m] - base
-        return self.net(small) - goal, goal
+    def error(self, small, goal):
+        """The network's and bicubic's difference from the goal, in the middle of the crop: [B,outputs,h,w] each."""
+        out = self.net(small)
+        goal = F.pixel_unshuffle(goal, self.shape.block)
+        goal = self.net.middle(goal, out.shape[2])
+        base = self.net.middle(F.conv2d(small, self.start, stride=self.shape.unshuffle), out.shape[2])
+        return out - goal, base - goal
 
-    def step(self):
+    def step(self, small, goal):
         self.opt.zero_grad(set_to_none=False)
-        error, _ = self.difference(*self.batches.draw())
-        loss = torch.sqrt(error * error + 1e-6).mean()
+        error, _ = self.error(small, goal)
+        loss = torch.sqrt(error * error + EPSILON**2).mean()
         loss.backward()
         grads = [p.grad for p in self.params]
         total = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
         torch._foreach_mul_(grads, (0.1 / (total + 1e-8)).clamp(max=1))
         self.opt.step()
-        torch._foreach_lerp_(self.mean, self.params, 0.002)
+        torch._foreach_lerp_(self.mean, self.params, 0.001)
         self.loss.copy_(loss.detach())
 
+    def averaged(self):
+        """Swaps the averaged weights with the trained ones (twice: back)."""
+        with torch.no_grad():
+            for p, m in zip(self.params, self.mean):
+                kept = p.clone()
+                p.copy_(m)
+                m.copy_(kept)
+
     @torch.no_grad()
-    def figures(self, tiles):
-        """dB of the averaged weights and of bicubic on held-out tiles: clean, camera."""
-        kept = [p.clone() for p in self.params]
-        for p, m in zip(self.params, self.mean):
-            p.copy_(m)
-        out = []
-        for share in (0.0, 1.0):
+    def figures(self, held, device):
+        """dB of the averaged weights and of bicubic on held-out pictures: {'clean': [ours, bicubic], 'camera': …}"""
+        self.averaged()
+        out = {}
+        for what, share in (("clean", 1.0), ("camera", 0.0)):
             torch.manual_seed(1)
-            batches = Batches(self.batches.sharp, self.batches.small, tiles, share)
-            sums = np.zeros(2)
-            for _ in range(16):
-                error, goal = self.difference(*batches.draw())
-                sums += [(error**2).mean().item(), (goal**2).mean().item()]
-            out += list(-10 * np.log10(sums / 16))
-        for p, k in zip(self.params, kept):
-            p.copy_(k)
+            batches = held(self.job, share)
+            sums, draws = np.zeros(2), 12 if device.type == "cuda" else 1
+            for _ in range(draws):
+                sums += [(e**2).mean().item() for e in self.error(*batches.draw())]
+            out[what] = [round(float(v), 3) for v in -10 * np.log10(np.maximum(sums / draws, 1e-12))]
+        self.averaged()
         return out
+
+    def save(self, folder, name, **extra):
+        self.averaged()
+        np.savez(folder / f"{name}.npz", shape=str(self.shape), **network.arrays_of(self.net), **extra)
+        self.averaged()
+
+
+def graph_of(runs, batches, device):
+    """A function that does one step of all runs: a CUDA graph in which the networks run side by side."""
+    streams = [torch.cuda.Stream() for _ in range(4)] if device.type == "cuda" else []
+
+    def one():
+        drawn = {g: b.draw() for g, b in batches.items()}
+        if not streams:
+            for r in runs:
+                r.step(*drawn[r.job.group])
+            return
+        here = torch.cuda.current_stream()
+        for i, r in enumerate(runs):
+            side = streams[i % len(streams)]
+            side.wait_stream(here)
+            with torch.cuda.stream(side):
+                r.step(*drawn[r.job.group])
+        for side in streams:
+            here.wait_stream(side)
+    if device.type != "cuda":
+        return one
+    warm = torch.cuda.Stream()
+    warm.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(warm):
+        for _ in range(3):
+            one()
+    torch.cuda.current_stream().wait_stream(warm)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        one()
+    return graph.replay
+
+
+def train(runs, step, seconds, device, warm_up=1500, log=print):
+    """Steps until the time is over: linear warm-up, then a cosine to nothing. Returns the number of steps."""
+    begin, steps, said = time.time(), 0, 0.0
+    while (part := (time.time() - begin) / seconds) < 1:
+        for r in runs:
+            r.rate.fill_(max(1e-7, r.peak * min(1.0, (steps + 1) / warm_up) * (0.5 + 0.5 * np.cos(np.pi * part))))
+        for _ in range(10 if device.type == "cuda" else 1):
+            step()
+            steps += 1
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        if part > said:
+            said += 0.05
+            log(f"{part:4.0%} step {steps}: " + " ".join(f"{r.job.name} {r.loss.item():.5f}" for r in runs), flush=True)
+    return steps
+
+
+def recipe():
+    """SHA-256 of everything that decides the result but the photographs: the sources of this folder that training runs."""
+    here = pathlib.Path(__file__).parent
+    files = ("common.py", "degrade.py", "family.py", "network.py", "prepare.py", "quantize.py", "train.py")
+    return hashlib.sha256(b"".join((here / f).read_bytes() for f in files)).hexdigest()[:16]
 
 
 def main():
-    path, folder, seconds, specs = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4:]
-    started = time.time()
-    dev = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    path, folder, seconds, int8_seconds = sys.argv[1], pathlib.Path(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
+    jobs = [j for j in JOBS if not sys.argv[5:] or j.name in sys.argv[5:]]
+    begin = time.time()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    sharp, small = load(path, dev)
-    every = torch.arange(len(sharp), device=dev)
-    held = every % HELD_OUT == HELD_OUT - 1
-    train, test = every[~held], every[held]
     torch.manual_seed(2026)
-    runs = [Run(s, sharp, small, train) for s in specs]
-    print(f"{dev}, {len(sharp)} tiles, loaded in {time.time() - started:.0f} s", flush=True)
+    scales = sorted({max(2, j.shape.scale) for j in jobs})
+    atlas = degrade.Atlas(path, device, scales)
+    small = device.type == "cpu"  # only to see that everything runs
+    clips = {s: degrade.Clips(atlas, s, 2 if small else MOSAICS[s], 2026 + s) for s in scales}
+    held_clips = {s: degrade.Clips(atlas, s, 2 if small else 24, 7 + s, held=True) for s in scales}
+    print(f"{device}, {len(atlas.sizes)} pictures, {atlas.sizes.sum() / 1e6:.0f} MP; clips "
+          f"{ {s: f'{tuple(c.frames.shape)}, {c.bits:.3f} bits a pixel' for s, c in clips.items()} }, {time.time() - begin:.0f} s", flush=True)
 
-    def one():
-        for r in runs:
-            r.step()
-    graph = None
-    if dev.type == "cuda":
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(3):
-                one()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            one()
-    begin, steps, said = time.time(), 0, 0.0
-    while (part := (time.time() - begin) / seconds) < 1:
-        warm = min(1.0, steps / 1000)
-        for r in runs:
-            r.rate.fill_(max(1e-6, r.lr * warm * (0.5 + 0.5 * np.cos(np.pi * part))))
-        for _ in range(10 if graph else 1):
-            graph.replay() if graph else one()
-            steps += 1
-        if dev.type == "cuda":
-            torch.cuda.synchronize()
-        if part > said:
-            said += 0.1
-            print(f"{part:4.0%} step {steps}: " + "  ".join(f"{r.file} {r.loss.item():.5f}" for r in runs), flush=True)
+    def held(job, share):
+        scale, _, crop, batch = job.group
+        return Batches(atlas, held_clips[max(2, scale)], scale, share, crop, 2 if small else batch, held=True)
+
+    def batches_for(runs):
+        return {g: Batches(atlas, clips[max(2, g[0])], *g[:3], 2 if small else g[3]) for g in {r.job.group for r in runs}}
+    runs = [Run(j, device) for j in sorted(jobs, key=lambda j: -j.shape.macs())]
+    steps = train(runs, graph_of(runs, batches_for(runs), device), seconds, device)
+    report = {"recipe": recipe(), "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu", "steps": steps,
+              "seconds": seconds, "networks": {}}
+
+    def finish(r, name, **extra):
+        figures = r.figures(held, device)
+        report["networks"][name] = {"shape": str(r.shape), "macs": r.shape.macs(), "int8": bool(extra),
+                                    **{k: v for k, v in dataclasses.asdict(r.job).items() if k in ("clean", "rate", "expand")}, **figures}
+        r.save(folder, name, recipe=recipe(), steps=steps, **extra)
+        print(f"{name}: " + ", ".join(f"{k} {v[0]:.2f} dB ({v[0] - v[1]:+.2f})" for k, v in figures.items()), flush=True)
+        (folder / "train.json").write_text(json.dumps(report, indent=1))
     for r in runs:
-        clean, clean_base, camera, camera_base = r.figures(test)
-        print(f"{r.file}: clean {clean:.2f} dB (bicubic {clean_base:.2f}, {clean - clean_base:+.2f}), "
-              f"camera {camera:.2f} dB (bicubic {camera_base:.2f}, {camera - camera_base:+.2f})", flush=True)
+        finish(r, r.job.name)
+    twins = []
+    for r in [r for r in runs if r.job.int8]:
+        r.averaged()
+        twin = network.torch_module(r.shape, r.job.expand, False).to(device)
+        twin.load_state_dict(r.net.state_dict())
+        twin.quantise = Fake(r.shape.layers + 2, device)
         with torch.no_grad():
-            for p, m in zip(r.params, r.mean):
-                p.copy_(m)
-        arrays = {f"{k}{i}": a for i, pair in enumerate(network.weights_of(r.net)) for k, a in zip("wb", pair)}
-        np.savez(f"{folder}/{r.file}.npz", steps=steps, **arrays)
-    print(f"{steps} steps of {BATCH} crops each, {time.time() - begin:.0f} s", flush=True)
+            watch = batches_for([r])[r.job.group]
+            for _ in range(8):
+                twin(watch.draw()[0])
+        twin.quantise.observing = False
+        twins.append(Run(r.job, device, twin, rate=2e-4))
+    if twins and int8_seconds > 0:
+        report["int8_steps"] = train(twins, graph_of(twins, batches_for(twins), device), int8_seconds, device, warm_up=300)
+        for r in twins:
+            finish(r, r.job.name + "-int8", activations=np.array([s.item() for s in r.net.quantise.scales]))
+    print(f"{time.time() - begin:.0f} s in all", flush=True)
 
 
 if __name__ == "__main__":
