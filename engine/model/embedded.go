@@ -6,15 +6,25 @@ import (
 	"slices"
 )
 
-// Network is one that RAVE ships. The recipes are in train/.
+// Network is one that RAVE ships. The recipes are in train/, the figures in docs/models.md.
 type Network struct {
 	Name  string
 	Scale int
 	Data  []byte // the .onnx file
 }
 
-//go:embed live-x2.onnx
-var liveX2 []byte
+var (
+	//go:embed live-x2.onnx
+	liveX2 []byte
+	//go:embed live-x2-xs.onnx
+	liveX2XS []byte
+	//go:embed live-x2-xs-clean.onnx
+	liveX2XSClean []byte
+	//go:embed live-x2-s-clean.onnx
+	liveX2SClean []byte
+	//go:embed live-x2-m-clean.onnx
+	liveX2MClean []byte
+)
 
 // Embedded returns the shipped network of that name.
 func Embedded(name string) (Network, bool) {
@@ -26,7 +36,15 @@ func Embedded(name string) (Network, bool) {
 func Names() []string { return slices.Sorted(maps.Keys(embedded())) }
 
 func embedded() map[string]Network {
-	return map[string]Network{
-		"live-x2": {Name: "live-x2", Scale: 2, Data: liveX2},
+	networks := map[string]Network{}
+	for name, data := range map[string][]byte{
+		"live-x2":          liveX2,
+		"live-x2-xs":       liveX2XS,
+		"live-x2-xs-clean": liveX2XSClean,
+		"live-x2-s-clean":  liveX2SClean,
+		"live-x2-m-clean":  liveX2MClean,
+	} {
+		networks[name] = Network{Name: name, Scale: 2, Data: data}
 	}
+	return networks
 }

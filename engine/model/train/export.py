@@ -33,6 +33,7 @@ def model(path, name, version):
         name=name, version=version, scale=shape.scale, layout="luma", input="luma, 8 bits", range="limited (16-235), passed through as it is",
         align=shape.unshuffle, alignment=f"centres: output pixel i lies at (i + 0.5) / {shape.scale} - 0.5",
         padding=f"width and height must be multiples of {shape.unshuffle}: pad by repeating the last column or row",
+        reach=shape.unshuffle * shape.margin,  # pixels of the input, on each side, that an output depends on
         network=f"1/{shape.unshuffle} of the resolution, {shape.features} features, {shape.layers} inner layers, {kind}, "
                 f"{shape.macs():.0f} multiply-accumulates a pixel of the input",
         license="MIT", recipe=recipe,

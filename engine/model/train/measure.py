@@ -128,7 +128,7 @@ def pictures(folder, ways):
 
 
 def strip(folder, name, small, truth, outputs, size=160):
-    """Side by side, enlarged by 2: the truth's most detailed place, and each output there."""
+    """Side by side: the truth's most detailed place, and each output there."""
     best, place = -1, (0, 0)
     for t in range(0, truth.shape[0] - size, size // 2):
         for l in range(0, truth.shape[1] - size, size // 2):
@@ -137,7 +137,7 @@ def strip(folder, name, small, truth, outputs, size=160):
                 best, place = d, (t, l)
     t, l = place
     row = np.concatenate([p[t:t + size, l:l + size] for p in [truth, *outputs]], 1)
-    Image.fromarray(row).resize((row.shape[1] * 2, row.shape[0] * 2), Image.NEAREST).save(folder / f"{name}.png")
+    Image.fromarray(row).save(folder / f"{name}.png")
 
 
 class Measured:
