@@ -67,6 +67,10 @@ soak: setup-test build ## an hour of four cameras, one misbehaving, with readers
 fuzz: setup ## each fuzz target for a minute (fuzztime=10m for longer)
 	@scripts/fuzz.sh $(if $(filter command line,$(origin fuzztime)),$(fuzztime),1m)
 
+.PHONY: model-report
+model-report: ## docs/models.md, from the figures of the networks' training run
+	@python3 engine/model/train/report.py write
+
 .PHONY: dist
 dist: setup ## .build/dist/rave-VERSION-linux-amd64.tar.gz
 	@scripts/dist.sh $(version)
