@@ -8,8 +8,6 @@ import json
 import pathlib
 import sys
 
-from family import JOBS
-
 HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "results.json"
 PAGE = HERE.parents[2] / "docs" / "models.md"
@@ -20,6 +18,8 @@ SHIPPED = {"live-x2-xs": "16x3", "live-x2-xs-clean": "16x3-clean", "live-x2": "l
 
 
 def collect(folder):
+    from family import JOBS  # the page is written without numpy
+
     def read(name):
         return json.loads((folder / name).read_text())
     pictures, clips = {}, {}
@@ -30,8 +30,9 @@ def collect(folder):
             key = "/".join((r["clip"], r["rate"], f"x{r['scale']}", r["method"]))
             clips[key] = {k: round(v, 4) for k, v in r.items() if isinstance(v, float)}
     gpu = {k: v for k, v in read("gpu.json").items() if "ms" in v}
-    RESULTS.write_text(json.dumps({"train": read("train.json"), "cpu": read("cpu.json"), "gpu": gpu, "pictures": pictures, "clips": clips},
-                                  indent=0, sort_keys=True))
+    results = {"train": read("train.json"), "cpu": read("cpu.json"), "share": {j.name: j.clean for j in JOBS}, "gpu": gpu,
+               "pictures": pictures, "clips": clips}
+    RESULTS.write_text(json.dumps(results, indent=0, sort_keys=True))
 
 
 class Figures:
@@ -83,12 +84,11 @@ HEAD = ("network", "pictures", "security, CRF 28", "hand-held, CRF 28", "night, 
 
 def candidates(f):
     networks = f.data["train"]["networks"]
-    share = {j.name: j.clean for j in JOBS}
     order = sorted((n for n in networks if n in f.data["pictures"] and networks[n]["shape"].count("*") == 0),
                    key=lambda n: (networks[n]["macs"], n))
     return table(("shape", "clean share", "kMAC/pixel", *HEAD[1:]), [
         (f"{networks[n]['shape']}{', int8' if networks[n]['int8'] else ''}{', not expanded' if not networks[n]['expand'] else ''}",
-         f"{share[n.removesuffix('-int8')]:.0%}", f"{networks[n]['macs'] / 1000:.1f}", *row(f, n, n)[1:]) for n in order])
+         f"{f.data['share'][n.removesuffix('-int8')]:.0%}", f"{networks[n]['macs'] / 1000:.1f}", *row(f, n, n)[1:]) for n in order])
 
 
 def restoration(f):
