@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,18 +48,18 @@ type port struct {
 	in       *input
 	receiver *receiver
 	theirs   *net.UDPConn
-	from     netip.AddrPort // the camera
+	from     netip.AddrPort // see sender
 
 	once    sync.Once
 	running sync.WaitGroup
 	ours    *net.UDPConn // set once; nil: gortsplib goes on
 }
 
-// port returns nil if the answer to SETUP does not say between which ports RTP travels in clear: over TCP, encrypted, or
-// from a camera that names none.
+// port returns nil if the answer to SETUP does not say between which addresses RTP travels in clear: over TCP, encrypted,
+// or from a camera that names no ports.
 func (s *sockets) port(in *input, r *receiver, answer *base.Response, camera net.Addr) *port {
 	var h headers.Transport
-	tcp, ok := camera.(*net.TCPAddr)
+	from, ok := sender(answer.Header["Transport"], camera)
 	if !ok || h.Unmarshal(answer.Header["Transport"]) != nil || h.Protocol != headers.TransportProtocolUDP || h.Secure ||
 		h.Delivery != nil && *h.Delivery == headers.TransportDeliveryMulticast || h.ClientPorts == nil || h.ServerPorts == nil {
 		return nil
@@ -69,11 +70,35 @@ func (s *sockets) port(in *input, r *receiver, answer *base.Response, camera net
 	if theirs == nil {
 		return nil
 	}
-	from := netip.AddrPortFrom(tcp.AddrPort().Addr().Unmap(), uint16(h.ServerPorts[0])) //nolint:gosec // a port
-	u := &port{in: in, receiver: r, theirs: theirs, from: from}
+	u := &port{in: in, receiver: r, theirs: theirs, from: netip.AddrPortFrom(from, uint16(h.ServerPorts[0]))} //nolint:gosec // a port
 	s.taken = append(s.taken, u)
 	return u
 }
+
+// sender is the address that gortsplib takes RTP from, too: the source that the answer to SETUP names (RFC 2326 section
+// 12.39), else the camera's. IPv6 zones don't count: they are names of our interfaces. ok is false for a host name:
+// gortsplib has resolved it, and another time it may be another address.
+func sender(transport base.HeaderValue, camera net.Addr) (from netip.Addr, ok bool) {
+	tcp, ok := camera.(*net.TCPAddr)
+	if !ok || len(transport) != 1 {
+		return from, false
+	}
+	from = tcp.AddrPort().Addr()
+	for field := range strings.SplitSeq(transport[0], ";") {
+		name, source, _ := strings.Cut(strings.TrimLeft(field, " "), "=")
+		source = strings.Trim(source, `"`)
+		if name != "source" || source == "" {
+			continue
+		}
+		var err error
+		if from, err = netip.ParseAddr(source); err != nil {
+			return from, false
+		}
+	}
+	return plain(from), true
+}
+
+func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 // close ends all reading. It comes after gortsplib's.
 func (s *sockets) close() {
@@ -116,7 +141,7 @@ func (u *port) read(conn *net.UDPConn, order *reorderer, ssrc uint32) {
 			ready = order.expire(now)
 		case err != nil:
 			return
-		case netip.AddrPortFrom(from.Addr().Unmap(), from.Port()) != u.from:
+		case netip.AddrPortFrom(plain(from.Addr()), from.Port()) != u.from:
 			continue // a stranger
 		default:
 			p := &rtp.Packet{}
