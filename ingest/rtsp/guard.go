@@ -92,6 +92,13 @@ func (g *guard) redial() {
 	g.all.Reset(maxConnecting * g.pull.cfg.ReadTimeout)
 }
 
+// plays says whether the camera has answered PLAY, and the transport has not changed since.
+func (g *guard) plays() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.playing
+}
+
 // dial connects to the camera, and to no other host: gortsplib follows redirects of DESCRIBE and takes the credentials
 // along, but the user gave them for this host.
 func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, error) {

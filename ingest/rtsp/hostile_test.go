@@ -226,9 +226,10 @@ func TestPullFromStrangers(t *testing.T) {
 const manySDP = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:0\r\n" +
 	"m=audio 0 RTP/AVP 0\r\na=control:1\r\nm=audio 0 RTP/AVP 0\r\na=control:2\r\nm=audio 0 RTP/AVP 0\r\na=control:3\r\n"
 
-// A camera that plays and then sends nothing at all is given up without the watchdog on video, over either transport.
+// A camera that plays and then sends nothing at all is given up without the watchdog on video, over either transport
+// and after the change from one to the other.
 func TestPullGivesUpSilentCameras(t *testing.T) {
-	for _, transport := range []Transport{TCP, UDP} {
+	for _, transport := range []Transport{TCP, UDP, Auto} {
 		t.Run(string(transport), func(t *testing.T) {
 			cam := startCamera(t, session(h264Format()))
 			_, ended := start(t, newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: transport, ReadTimeout: 300 * time.Millisecond}), newCollector())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/url"
 	"strings"
 	"sync"
@@ -125,7 +126,7 @@ func (p *Pull) Run(ctx context.Context, out media.Output) error {
 	}()
 	err := p.play(c, r, g, &udp)
 	if err == nil {
-		err = p.wait(ctx, c, r)
+		err = p.wait(ctx, c, r, g)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -149,15 +150,19 @@ func (p *Pull) hangUp(c *gortsplib.Client, g *guard) {
 func (p *Pull) client(r *receiver, g *guard, ports *sockets) *gortsplib.Client {
 	c := &gortsplib.Client{
 		Scheme: p.url.Scheme, Host: p.url.Host,
-		ReadTimeout:   24 * time.Hour, // see guard and wait
-		WriteTimeout:  5 * time.Second,
-		UserAgent:     "rave",
-		ListenPacket:  ports.listen,
-		DialContext:   g.dial,
-		OnRequest:     g.request,
-		OnResponse:    g.response,
-		OnPacketsLost: func(uint64) {}, // found by sequence number, per access unit
-		OnDecodeError: func(error) { p.cfg.OnDrop(dropRTP, 1) },
+		// Never: guard and wait watch. gortsplib must not, since it does not hear what a port has taken over. (Nothing
+		// heard at all counts to it as 1970, so a long time would not do.)
+		ReadTimeout: math.MaxInt64,
+		// Then Auto falls back, by default gortsplib's 3 s.
+		InitialUDPReadTimeout: p.cfg.ReadTimeout * 3 / 10,
+		WriteTimeout:          5 * time.Second,
+		UserAgent:             "rave",
+		ListenPacket:          ports.listen,
+		DialContext:           g.dial,
+		OnRequest:             g.request,
+		OnResponse:            g.response,
+		OnPacketsLost:         func(uint64) {}, // found by sequence number, per access unit
+		OnDecodeError:         func(error) { p.cfg.OnDrop(dropRTP, 1) },
 		OnTransportSwitch: func(error) {
 			p.log.Warn("no video over UDP; using TCP", "camera", p.redacted)
 			p.mu.Lock()
@@ -210,8 +215,9 @@ func (p *Pull) play(c *gortsplib.Client, r *receiver, g *guard, udp *sockets) er
 	return nil
 }
 
-// wait returns when the connection or the output has failed, nothing has come for ReadTimeout, or ctx is done.
-func (p *Pull) wait(ctx context.Context, c *gortsplib.Client, r *receiver) error {
+// wait returns when the connection or the output has failed, nothing has come for ReadTimeout while it plays, or ctx is
+// done. While gortsplib connects again over TCP, the guard watches.
+func (p *Pull) wait(ctx context.Context, c *gortsplib.Client, r *receiver, g *guard) error {
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
 	// Ticks without a packet are counted, not time: a process that was stopped for a while sees one tick.
@@ -223,7 +229,7 @@ func (p *Pull) wait(ctx context.Context, c *gortsplib.Client, r *receiver) error
 		case err := <-ended:
 			return err
 		case <-ticker.C:
-			if now := r.heard.Load(); now != heard {
+			if now := r.heard.Load(); now != heard || !g.plays() {
 				silent, heard = 0, now
 			}
 			if silent < ticks {

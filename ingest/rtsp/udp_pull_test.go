@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,12 +14,12 @@ import (
 	"github.com/pion/rtp"
 )
 
-// udpCamera is a camera by hand: it sends pictures from a socket of its own, over UDP only after a while if it shall.
+// udpCamera is a camera by hand, which sends RTP from a socket of its own.
 type udpCamera struct {
-	host   string                  // where RTP comes from; "" is 127.0.0.1
-	source string                  // what the answer to SETUP says about it; "": nothing
-	quiet  time.Duration           // between PLAY over UDP and the first packet; below 0: none comes
-	answer func(headers.Transport) // called before each answer to SETUP; may be nil
+	host   string        // where RTP comes from; "" is 127.0.0.1
+	source string        // what the answer to SETUP says about it; "": nothing
+	quiet  time.Duration // between PLAY over UDP and the first packet; below 0: none comes
+	slow   time.Duration // before each answer after PLAY over UDP
 }
 
 // start runs it until the test ends.
@@ -33,6 +34,7 @@ func (u udpCamera) start(t *testing.T) *stranger {
 	}
 	t.Cleanup(func() { _ = socket.Close() })
 	port := socket.LocalAddr().(*net.UDPAddr).Port
+	var played atomic.Bool // over UDP
 	return startStranger(t, func(c net.Conn) {
 		var h headers.Transport
 		for r := bufio.NewReader(c); ; {
@@ -52,9 +54,6 @@ func (u udpCamera) start(t *testing.T) *stranger {
 				if h.Unmarshal(req.Header["Transport"]) != nil {
 					return
 				}
-				if u.answer != nil {
-					u.answer(h)
-				}
 				res.Header["Transport"] = req.Header["Transport"]
 				if h.Protocol == headers.TransportProtocolUDP {
 					text := fmt.Sprintf("RTP/AVP;unicast;client_port=%d-%d;server_port=%d-%d", h.ClientPorts[0], h.ClientPorts[1], port, port+1)
@@ -64,22 +63,25 @@ func (u udpCamera) start(t *testing.T) *stranger {
 					res.Header["Transport"] = base.HeaderValue{text}
 				}
 			}
+			if played.Load() {
+				time.Sleep(u.slow)
+			}
 			b, _ := res.Marshal()
 			if _, err := c.Write(b); err != nil {
 				return
 			}
-			if req.Method == base.Play && h.Protocol == headers.TransportProtocolUDP {
-				to := &net.UDPAddr{IP: c.RemoteAddr().(*net.TCPAddr).IP, Port: h.ClientPorts[0]}
-				if u.quiet >= 0 {
+			switch {
+			case req.Method != base.Play:
+			case h.Protocol == headers.TransportProtocolTCP:
+				go u.send(func(b []byte) error {
+					_, err := c.Write(append([]byte{'$', byte(h.InterleavedIDs[0]), byte(len(b) >> 8), byte(len(b))}, b...))
+					return err
+				})
+			default:
+				played.Store(true)
+				if to := (&net.UDPAddr{IP: c.RemoteAddr().(*net.TCPAddr).IP, Port: h.ClientPorts[0]}); u.quiet >= 0 {
 					time.AfterFunc(u.quiet, func() { u.send(func(b []byte) error { _, err := socket.WriteToUDP(b, to); return err }) })
 				}
-			} else if req.Method == base.Play {
-				time.AfterFunc(0, func() {
-					u.send(func(b []byte) error {
-						_, err := c.Write(append([]byte{'$', byte(h.InterleavedIDs[0]), byte(len(b) >> 8), byte(len(b))}, b...))
-						return err
-					})
-				})
 			}
 		}
 	})
@@ -144,5 +146,35 @@ func TestSender(t *testing.T) {
 		if want, err := netip.ParseAddr(c.want); ok != (err == nil) || ok && got != want {
 			t.Errorf("%s from %s: %v, %v; want %q", c.transport, c.camera, got, ok, c.want)
 		}
+	}
+}
+
+// Whoever asks for UDP has as long as the silence may last: gortsplib's own clock, which does not hear what it no longer
+// reads, must not end a connection.
+func TestPullWaitsForUDP(t *testing.T) {
+	const readTimeout = 3 * time.Second
+	cam := udpCamera{quiet: readTimeout / 2}.start(t)
+	out := newCollector()
+	_, ended := start(t, newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: UDP, ReadTimeout: readTimeout}), out)
+	firstPicture(t, out, ended)
+}
+
+// A camera that is slow to answer over TCP, once nothing has come over UDP, is not taken for one that has stopped sending.
+func TestPullFallsBackToSlowTCP(t *testing.T) {
+	const readTimeout = 2 * time.Second
+	cam := udpCamera{quiet: -1, slow: readTimeout * 4 / 10}.start(t) // DESCRIBE, SETUP and PLAY take longer than that
+	out := newCollector()
+	_, ended := start(t, newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", ReadTimeout: readTimeout}), out)
+	firstPicture(t, out, ended)
+}
+
+func firstPicture(t *testing.T, out *collector, ended <-chan error) {
+	t.Helper()
+	select {
+	case <-out.packets:
+	case err := <-ended:
+		t.Error(err)
+	case <-time.After(waitLimit):
+		t.Error("no picture")
 	}
 }
