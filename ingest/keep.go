@@ -103,11 +103,10 @@ type keeper struct {
 	Policy
 	out media.Output
 
-	attempt     int
-	connections int
-	err         error // of the last attempt
-	outErr      error
-	report      report
+	attempt int
+	err     error // of the last attempt
+	outErr  error
+	report  report
 
 	mu       sync.Mutex // guards the rest; the watchdog fires on a goroutine of its own
 	watchdog *time.Timer
@@ -167,7 +166,6 @@ func (k *keeper) Tracks(tracks []media.Track) error {
 		return nil
 	}
 	k.since = time.Now()
-	k.connections++
 	k.report.recovered(k.attempt)
 	k.enter(State{Phase: Online})
 	k.attempt = 0
@@ -222,7 +220,6 @@ func (k *keeper) Packet(p media.Packet) error {
 
 func (k *keeper) enter(s State) {
 	s.Attempt, s.Since = k.attempt, time.Now()
-	s.Reconnects = max(0, k.connections-1)
 	k.OnState(s)
 }
 

@@ -31,10 +31,9 @@ func (p Phase) String() string {
 
 // State is what is known about a source at one moment.
 type State struct {
-	Phase      Phase
-	Err        error         // why the last attempt ended; nil once online; free of credentials
-	Attempt    int           // attempts since the source was last online; Online: how many it took
-	Reconnects int           // connections after the first one
-	Next       time.Duration // Waiting: how long until the next attempt
-	Since      time.Time     // when this phase began
+	Phase   Phase
+	Err     error         // why the last attempt ended; nil once online; free of credentials
+	Attempt int           // attempts since the source was last online; Online: how many it took
+	Next    time.Duration // Waiting: how long until the next attempt
+	Since   time.Time     // when this phase began
 }

@@ -54,11 +54,11 @@ func (a *app) status() web.Status {
 func (s *stream) status() web.Stream {
 	snap := s.stats.Snapshot()
 	s.mu.Lock()
-	state, since, now := s.state, s.since, s.now
+	state, since, now, onlines := s.state, s.since, s.now, s.onlines
 	s.mu.Unlock()
 	st := web.Stream{
 		Name: s.name, Source: now.camera, Publish: now.cfg.Source.Publish(),
-		State: webState(state.Phase), Since: since, Reconnects: int64(state.Reconnects),
+		State: webState(state.Phase), Since: since, Reconnects: int64(max(0, onlines-1)),
 		Plan: snap.Plan, EnhancedURL: s.app.url(s.name), OriginalURL: s.app.url(s.name + "/original"),
 		Input: web.Video{
 			Codec: snap.Codec, Size: snap.Input, FPS: snap.FPSIn, Bitrate: snap.BitrateIn, Frames: snap.Decoded,

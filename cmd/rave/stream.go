@@ -52,6 +52,7 @@ type stream struct {
 	disconnect context.CancelFunc // ends the running source
 	running    *running
 	state      ingest.State
+	onlines    int           // times that it came online, from whatever source
 	since      time.Time     // when it came online, or ceased to be
 	sound      []media.Track // of the camera
 	heard      map[int]bool  // sound tracks that the enhanced path has been opened with
@@ -122,14 +123,19 @@ func (s *stream) keep(ctx context.Context, p prepared) {
 
 func (s *stream) onState(st ingest.State) {
 	s.mu.Lock()
-	reconnected := st.Reconnects > s.state.Reconnects
-	if s.since.IsZero() || (st.Phase == ingest.Online) != (s.state.Phase == ingest.Online) {
+	changed := (st.Phase == ingest.Online) != (s.state.Phase == ingest.Online)
+	if s.since.IsZero() || changed {
 		s.since = st.Since
 	}
 	s.state = st
+	cameOnline := changed && st.Phase == ingest.Online
+	if cameOnline {
+		s.onlines++
+	}
+	again := cameOnline && s.onlines > 1
 	s.mu.Unlock()
 	s.stats.Online(st.Phase == ingest.Online)
-	if reconnected {
+	if again {
 		s.stats.Reconnected()
 	}
 	if st.Err != nil {

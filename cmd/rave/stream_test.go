@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -17,6 +18,7 @@ import (
 	"rave/engine"
 	"rave/engine/media"
 	"rave/engine/stats"
+	"rave/ingest"
 )
 
 // TestStreamsComeAndGo adds, changes and removes streams a thousand times: what they took is given back, their metrics are
@@ -99,8 +101,9 @@ func TestStreamsComeAndGo(t *testing.T) {
 	}
 }
 
-// TestAnotherSessionTakesOver: once it has, nothing of the one before reaches readers or the page.
-func TestAnotherSessionTakesOver(t *testing.T) {
+// withoutStreams is an app that serves RTSP and nothing else, until the test ends.
+func withoutStreams(t *testing.T) *app {
+	t.Helper()
 	cfg, err := config.Parse([]byte("rtsp: {listen: '127.0.0.1:0', udp: false}"), "", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -111,8 +114,14 @@ func TestAnotherSessionTakesOver(t *testing.T) {
 	if a.rtsp, err = a.listenRTSP(); err != nil {
 		t.Fatal(err)
 	}
-	defer a.rtsp.Close()
-	p, err := a.prepare(cfg, nil, streamConfig{Stream: config.Stream{Name: "cam"}})
+	t.Cleanup(func() { _ = a.rtsp.Close() })
+	return a
+}
+
+// TestAnotherSessionTakesOver: once it has, nothing of the one before reaches readers or the page.
+func TestAnotherSessionTakesOver(t *testing.T) {
+	a := withoutStreams(t)
+	p, err := a.prepare(a.cfg, nil, streamConfig{Stream: config.Stream{Name: "cam"}})
 	if err == nil {
 		t.Fatal("a stream without a source was prepared")
 	}
@@ -141,6 +150,45 @@ func TestAnotherSessionTakesOver(t *testing.T) {
 		t.Errorf("the session has passed %d pictures on, and said %v", frames, why)
 	}
 }
+
+// TestReconnectsOnlyGrow: another source, after a reload or after what could not be served, is the same stream's. The page
+// and the metric agree.
+func TestReconnectsOnlyGrow(t *testing.T) {
+	a := withoutStreams(t)
+	s := a.newStream(prepared{cfg: streamConfig{Stream: config.Stream{Name: "cam"}}, camera: "none"})
+	for source := range int64(3) {
+		ctx, cancel := context.WithCancel(t.Context())
+		connections := int64(0)
+		src := sourceFunc(func(_ context.Context, out media.Output) error {
+			if connections == 2 {
+				cancel()
+				return nil
+			}
+			if err := out.Tracks(nil); err != nil {
+				return err
+			}
+			connections++
+			want := 2*source + connections - 1
+			page := s.status().Reconnects
+			err := testutil.GatherAndCompare(a.registry, strings.NewReader(fmt.Sprintf("# HELP rave_reconnects_total Connections to the stream's source after the first.\n"+
+				"# TYPE rave_reconnects_total counter\nrave_reconnects_total{stream=\"cam\"} %d\n", want)), "rave_reconnects_total")
+			if page != want || err != nil {
+				t.Errorf("source %d, connection %d: the page says %d, want %d; %v", source, connections, page, want, err)
+			}
+			return errors.New("gone")
+		})
+		_ = ingest.Keep(ctx, src, ingest.Policy{Min: time.Millisecond, OnState: s.onState}, noOutput{})
+	}
+}
+
+type sourceFunc func(context.Context, media.Output) error
+
+func (f sourceFunc) Run(ctx context.Context, out media.Output) error { return f(ctx, out) }
+
+type noOutput struct{}
+
+func (noOutput) Tracks([]media.Track) error { return nil }
+func (noOutput) Packet(media.Packet) error  { return nil }
 
 func openFiles(t *testing.T) int {
 	t.Helper()

@@ -69,9 +69,7 @@ func TestWatchdogSeesSilentVideo(t *testing.T) {
 	if !strings.Contains(s.Err.Error(), "no video for 300ms although the connection lives: check the encoder of the camera ("+p.Redacted()+") of stream cam1") {
 		t.Errorf("given up because of %v", s.Err)
 	}
-	if s = waitFor(t, states, ingest.Online); s.Reconnects != 1 {
-		t.Errorf("%+v", s)
-	}
+	waitFor(t, states, ingest.Online)
 	playing(t, cam, out)
 }
 
