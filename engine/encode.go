@@ -40,6 +40,7 @@ func (s *Session) encode(f *media.Frame) error {
 	if e.enc == nil || f.Format != e.in {
 		if err := s.newEncoder(f.Format); err != nil {
 			f.Release()
+			s.obs.Dropped(StageEncode, DropError, 1)
 			return err
 		}
 	}
@@ -67,6 +68,7 @@ func (s *Session) encode(f *media.Frame) error {
 	e.spent.add(worked)
 	switch {
 	case giveErr != nil: // no fault of the encoder's
+		s.obs.Dropped(StageEncode, DropError, 1)
 		return giveErr
 	case err == nil:
 		e.failed = 0
@@ -76,7 +78,9 @@ func (s *Session) encode(f *media.Frame) error {
 	if e.failed++; e.failed >= encoderPatience {
 		return fmt.Errorf("encoder failed %d times in a row: %w", e.failed, err)
 	}
-	s.log.Error("encoder failed, building a new one", "err", err)
+	if n, ok := s.unencoded.pass(time.Now()); ok {
+		s.log.Error("encoder failed, building a new one", "err", err, "others_before", n)
+	}
 	e.close()
 	return nil
 }

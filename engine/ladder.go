@@ -222,11 +222,11 @@ func (l *ladder) load(ctx context.Context, i int) {
 		attrs = append(attrs, "ms_per_picture", round1(cost.Seconds()*1e3))
 	}
 	l.log.Info("enhancer ready", attrs...)
-	if r.slow && l.wouldServe(i) {
+	if r.slow && l.wouldServe(i) && len(l.rungs) > 1 { // one that is alone serves all the same
 		l.log.Warn("an enhancer is too slow for this stream here; the next entry of quality serves, and it is tried again",
 			"enhancer", name, "ms_per_picture", round1(cost.Seconds()*1e3), "ms_between_pictures", round1(l.interval.Seconds()*1e3))
 		if l.level >= 0 {
-			l.onChange(name, l.rungs[l.level].name, ChangeSlow)
+			l.onChange(name, l.rungs[l.level].name, ChangeLeftOut)
 		}
 	}
 }

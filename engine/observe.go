@@ -26,7 +26,7 @@ type Observer interface {
 	// RungLoaded reports that an enhancer has been opened, or why not.
 	RungLoaded(rung string, err error)
 	// RungChanged reports that another enhancer makes the pictures from now on, and why: one of the Change constants.
-	// from is empty for the first; an enhancer that turns out to be too slow before it has served is told as well.
+	// from is empty for the first. ChangeLeftOut tells of one that turned out to be too slow before it has served.
 	RungChanged(from, to, reason string)
 	// Waiting reports how many items wait for a stage.
 	Waiting(stage string, n int)

@@ -39,6 +39,8 @@ const (
 	ChangeFast   = "fast"   // the better one can hold it again
 	ChangeFailed = "failed" // the one that served failed
 	ChangeAsked  = "asked"  // Prefer
+	// ChangeLeftOut is none: the better one turned out to be too slow before it has served.
+	ChangeLeftOut = "left_out"
 )
 
 // pace is how fast a rung is.

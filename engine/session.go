@@ -50,6 +50,9 @@ type Session struct {
 	enh enhanceStage
 	enc encodeStage
 
+	// Lines of the log that a camera can provoke as often as it likes, and one that comes at each start:
+	undecoded, rebuilt, unencoded, failures repeats
+
 	keyframe atomic.Bool
 	prefer   atomic.Pointer[string]
 }
@@ -65,6 +68,7 @@ const (
 func New(cfg Config, out media.Output) *Session {
 	s := &Session{cfg: cfg, out: out, log: cfg.Log, obs: cfg.Observer}
 	s.ledger.OnMisuse = cfg.OnMisuse
+	s.undecoded.every, s.rebuilt.every, s.unencoded.every, s.failures.every = 10*time.Second, 10*time.Second, 10*time.Second, time.Minute
 	s.packets = newPacketQueue(!cfg.Replay, func(reason string, n int) { s.obs.Dropped(StageDecode, reason, n) })
 	return s
 }
@@ -94,7 +98,7 @@ func (s *Session) InUse() int { return s.ledger.InUse() }
 // Run works until ctx ends (nil) or, in replay mode, the input ends (nil) or fails. Live, a failure of the whole
 // session is logged and it starts again at the next keyframe.
 func (s *Session) Run(ctx context.Context) error {
-	pause := restartMin
+	pause, said := restartMin, ""
 	for {
 		start := time.Now()
 		err := s.run(ctx)
@@ -107,7 +111,12 @@ func (s *Session) Run(ctx context.Context) error {
 		if time.Since(start) > restartMax {
 			pause = restartMin
 		}
-		s.log.Error("session failed, starting again", "err", err, "in", pause)
+		if err.Error() != said { // news
+			said, s.failures.at = err.Error(), time.Time{}
+		}
+		if n, ok := s.failures.pass(time.Now()); ok {
+			s.log.Error("session failed, starting again", "err", err, "in", pause, "others_before", n)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -122,10 +131,10 @@ func (s *Session) Run(ctx context.Context) error {
 //
 //	live:   packets → decode → [frames: drop oldest] → enhance → [enhanced: 1] → encode → packets
 //	replay: the same, every queue waits
-func (s *Session) run(ctx context.Context) error {
+func (s *Session) run(ended context.Context) (err error) {
 	s.openQueues()
-	defer s.closeStages() // after Wait: nobody else holds a frame
-	g, ctx := errgroup.WithContext(ctx)
+	defer func() { s.closeStages(err != nil && ended.Err() == nil) }() // after Wait: nobody else holds a frame
+	g, ctx := errgroup.WithContext(ended)
 	g.Go(func() error {
 		defer s.frames.Close()
 		if err := s.packets.Each(ctx, s.decodeIn(ctx)); err != nil {
@@ -162,10 +171,18 @@ func (s *Session) openQueues() {
 	s.enhanced = NewQueue[*media.Frame](maxWaitingEnhanced, nil)
 }
 
-// closeStages frees everything and checks that every frame came back.
-func (s *Session) closeStages() {
-	s.frames.Drain((*media.Frame).Release)
-	s.enhanced.Drain((*media.Frame).Release)
+// closeStages frees everything and checks that every frame came back. What waits in a session that has failed is lost.
+func (s *Session) closeStages(failed bool) {
+	give := func(stage string) func(*media.Frame) {
+		return func(f *media.Frame) {
+			f.Release()
+			if failed {
+				s.obs.Dropped(stage, DropError, 1)
+			}
+		}
+	}
+	s.frames.Drain(give(StageEnhance))
+	s.enhanced.Drain(give(StageEncode))
 	s.dec.close()
 	s.enh.close()
 	s.enc.close()

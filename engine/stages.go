@@ -79,11 +79,13 @@ func (s *Session) decodeIn(ctx context.Context) func(media.Packet, bool) error {
 		}
 		s.obs.Dropped(StageDecode, DropCorrupt, wanted(p))
 		d.damage.undecoded(s.cfg.Track.Codec, p)
-		if d.failed == 0 {
-			s.log.Warn("access unit not decoded", "err", err, "bytes", len(p.Data), "keyframe", p.Keyframe)
+		if n, ok := s.undecoded.pass(time.Now()); ok {
+			s.log.Warn("access unit not decoded", "err", err, "bytes", len(p.Data), "keyframe", p.Keyframe, "others_before", n)
 		}
 		if d.failed++; d.failed >= decoderPatience {
-			s.log.Warn("decoder rebuilt after repeated errors", "err", err, "errors", d.failed)
+			if n, ok := s.rebuilt.pass(time.Now()); ok {
+				s.log.Warn("decoder rebuilt after repeated errors", "err", err, "errors", d.failed, "others_before", n)
+			}
 			d.failed = 0
 			d.close()
 			s.packets.WaitKeyframe()
@@ -199,6 +201,7 @@ func (s *Session) enhanceIn(ctx context.Context) func(*media.Frame) error {
 		if f.Format != e.in {
 			if err := s.newGeneration(ctx, f.Format); err != nil {
 				f.Release()
+				s.obs.Dropped(StageEnhance, DropError, 1)
 				return err
 			}
 		}
@@ -229,7 +232,11 @@ func (s *Session) enhance(ctx context.Context, f *media.Frame, start time.Time) 
 		out.Enhanced = time.Now()
 		enhanced := out.Enhanced // out has another owner after put
 		defer func() { emitting += time.Since(enhanced) }()
-		return put(ctx, s.enhanced, out)
+		err := put(ctx, s.enhanced, out)
+		if err != nil && !errors.Is(context.Cause(ctx), context.Canceled) { // the session has failed, and was not ended
+			s.obs.Dropped(StageEnhance, DropError, 1)
+		}
+		return err
 	})
 	if err == nil {
 		worked := time.Since(start) - emitting
@@ -242,6 +249,7 @@ func (s *Session) enhance(ctx context.Context, f *media.Frame, start time.Time) 
 	}
 	if s.cfg.Strict {
 		if why := e.ladder.strictFailure(); why != nil {
+			s.obs.Dropped(StageEnhance, DropError, 1)
 			return fmt.Errorf("%w, and %s failed: %w", errStrict, s.cfg.Quality[0], why)
 		}
 	}

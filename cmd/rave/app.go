@@ -139,7 +139,7 @@ func (a *app) checkResources(cfg *config.Config) {
 	d := software.New(software.Config{Models: cfg.Models})
 	for name := range cfg.Models {
 		if err := d.CheckModelFile(name); err != nil {
-			a.log.Error("a model cannot be read; streams go on with the next entry of their quality", "model", name, "err", err)
+			a.log.Error("a model cannot be read; streams go on with the next entry of their quality, strict ones have no enhanced picture", "model", name, "err", err)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func New(reg prometheus.Registerer) *Stats {
 			"Connections to the stream's source after the first.", "stream"),
 		restarts: counter("rave_worker_restarts_total", "Worker processes that ended and were replaced, by reason.", "stream", "reason"),
 		rungs:    counter("rave_enhancer_loads_total", "Enhancers opened, by result (ok, error).", "stream", "enhancer", "result"),
-		changes: counter("rave_enhancer_changes_total", "Changes from one enhancer to another, by reason (loaded, slow, fast, failed, asked).",
+		changes: counter("rave_enhancer_changes_total", "Changes from one enhancer to another, by reason (loaded, slow, fast, failed, asked; left_out: none, since it was too slow before it served).",
 			"stream", "from", "to", "reason"),
 		share: gauge("rave_enhancer_share", "Part of the enhanced pictures of the last minute that an enhancer made, 0 to 1.", "stream", "enhancer"),
 	}

@@ -101,7 +101,7 @@ rave_encoded_bytes_total{stream="cam"} 1500
 		t.Errorf("it serves again: %v", snap.EnhancerErrors)
 	}
 	err = testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP rave_enhancer_changes_total Changes from one enhancer to another, by reason (loaded, slow, fast, failed, asked).
+# HELP rave_enhancer_changes_total Changes from one enhancer to another, by reason (loaded, slow, fast, failed, asked; left_out: none, since it was too slow before it served).
 # TYPE rave_enhancer_changes_total counter
 rave_enhancer_changes_total{from="lanczos",reason="fast",stream="cam",to="live-x2"} 1
 rave_enhancer_changes_total{from="live-x2",reason="slow",stream="cam",to="lanczos"} 1

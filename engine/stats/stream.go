@@ -205,7 +205,7 @@ func (s *Stream) RungChanged(from, to, reason string) {
 	s.stats.changes.WithLabelValues(s.name, from, to, reason).Inc()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if delete(s.errors, to); reason == engine.ChangeSlow {
+	if delete(s.errors, to); reason == engine.ChangeSlow || reason == engine.ChangeLeftOut {
 		s.errors[from] = from + " is too slow for this stream on this machine; it returns by itself when it can hold the frame rate"
 	}
 }
