@@ -37,6 +37,9 @@ func SplitURL(raw string) (u *url.URL, username, password string, err error) {
 	if strings.HasPrefix(host, "[") && !strings.Contains(host, "%25") {
 		host = strings.Replace(host, "%", "%25", 1) // RFC 6874: net/url wants that of the zone in [fe80::1%eth0]
 	}
+	if strings.Contains(host, "#") {
+		return nil, "", "", urlError("has a # in its host; a path begins with /")
+	}
 	u, perr := url.Parse(scheme + "://" + host + strings.ReplaceAll(path, "#", "%23"))
 	switch {
 	case perr != nil && strings.Contains(path, "@"), perr != nil && strings.Contains(authority, ":"):

@@ -44,6 +44,7 @@ func TestSplitURLErrors(t *testing.T) {
 		{"rtsp://u:sec/ret@cam/", "written %2F"},
 		{"rtsp://u:secret@/", "names no host"},
 		{"rtsp://u:secret@cam:port/", "no valid host and port"},
+		{"rtsp://u:secret@cam#1", "a # in its host"},
 		{"rtsp://u:secret@ca m/", "malformed"},
 		{"rtsp://u:secret@cam/%zz", "malformed"},
 	} {
