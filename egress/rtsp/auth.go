@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/bluenviron/gortsplib/v4"
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
 	"github.com/bluenviron/gortsplib/v4/pkg/headers"
-	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
 	"golang.org/x/crypto/bcrypt"
 
 	"rave/egress/limit"
@@ -81,45 +80,29 @@ func newAuthenticator(users []User, guard *limit.Guard, closing <-chan struct{})
 	return a, nil
 }
 
-// authorize returns who may do it (nobody in particular if there are no users), errUnauthorized, an error of limit.Guard,
-// or errForbidden wrapped with the reason.
-func (a *authenticator) authorize(c *gortsplib.ServerConn, req *base.Request, name string, what action) (*grant, error) {
+// identify finds the user whose credentials a request carries; nil if there are no users. Its error is errUnauthorized or
+// one of limit.Guard. It may wait.
+func (a *authenticator) identify(c *gortsplib.ServerConn, req *base.Request) (*User, error) {
 	if len(a.users) == 0 {
-		return &grant{what: what, path: name}, nil
+		return nil, nil
 	}
-	u, err := a.identify(c, req)
+	name, claimed := claimedName(req)
+	if !claimed && a.digest { // this draws the nonce that the request for credentials will carry
+		c.VerifyCredentials(req, a.users[0].Name, a.users[0].Password)
+	}
+	i := slices.IndexFunc(a.users, func(u User) bool { return claimed && u.Name == name })
+	if i < 0 {
+		return nil, errUnauthorized
+	}
+	u := &a.users[i]
+	ok, err := a.matches(c, req, u)
 	switch {
 	case err != nil:
 		return nil, err
-	case u == nil:
+	case !ok:
 		return nil, errUnauthorized
-	case !u.may(what, name):
-		return nil, fmt.Errorf("user %s may not %s %s: %w", u.Name, what, name, errForbidden)
 	}
-	return &grant{user: u, what: what, path: name}, nil
-}
-
-// identify finds the user whose credentials a request carries; nil if there is none.
-func (a *authenticator) identify(c *gortsplib.ServerConn, req *base.Request) (*User, error) {
-	name, claimed := claimedName(req)
-	if !claimed {
-		if a.digest { // this draws the nonce that the request for credentials will carry
-			c.VerifyCredentials(req, a.users[0].Name, a.users[0].Password)
-		}
-		return nil, nil
-	}
-	for i := range a.users {
-		u := &a.users[i]
-		if u.Name != name {
-			continue
-		}
-		ok, err := a.matches(c, req, u)
-		if !ok {
-			u = nil
-		}
-		return u, err
-	}
-	return nil, nil
+	return u, nil
 }
 
 // matches compares a request's credentials with a user's.
@@ -167,6 +150,15 @@ func basicCredentials(req *base.Request) (name, password string, ok bool) {
 	return strings.Cut(string(decoded), ":")
 }
 
+// grant lets the user do something with a path, or says why not: errForbidden wrapped with the reason. Nobody in
+// particular, nil, may do everything.
+func (u *User) grant(what action, name string) (*grant, error) {
+	if u != nil && !u.may(what, name) {
+		return nil, fmt.Errorf("user %s may not %s %s: %w", u.Name, what, name, errForbidden)
+	}
+	return &grant{user: u, what: what, path: name}, nil
+}
+
 // may reports that the user may do something with a path.
 func (u *User) may(what action, name string) bool {
 	allowed := u.Read
@@ -190,43 +182,4 @@ func (u *User) covers(name string) bool {
 		}
 	}
 	return false
-}
-
-// refusePause is how long wrong credentials wait for their answer, against guessing.
-const refusePause = time.Second
-
-// authorize returns what is granted, or else the answer. gortsplib turns ErrServerAuth into a request for credentials if
-// there were none, as clients expect, and else closes the connection after the answer.
-func (h *handler) authorize(c *gortsplib.ServerConn, req *base.Request, name string, what action) (*grant, *base.Response, error) {
-	name = strings.Trim(name, "/")
-	granted, err := h.s.authenticator().authorize(c, req, name, what)
-	switch {
-	case err == nil:
-		return granted, nil, nil
-	case errors.Is(err, errForbidden):
-		return nil, answer(base.StatusForbidden, err.Error()), nil
-	case errors.Is(err, limit.ErrBusy):
-		h.refused(limit.Busy, c, name, what)
-		return nil, answer(base.StatusServiceUnavailable, err.Error()), nil
-	case errors.Is(err, limit.ErrGuessing):
-		h.refused(limit.Guessing, c, name, what)
-		h.pause()
-		return nil, answer(base.StatusServiceUnavailable, err.Error()), liberrors.ErrServerAuth{}
-	}
-	if len(req.Header["Authorization"]) > 0 {
-		h.refused(limit.WrongPassword, c, name, what)
-		h.pause()
-	}
-	return nil, answer(base.StatusUnauthorized, ""), liberrors.ErrServerAuth{}
-}
-
-func (h *handler) refused(reason string, c *gortsplib.ServerConn, name string, what action) {
-	h.s.refusals.Add(reason, "credentials refused", "path", name, "from", c.NetConn().RemoteAddr().String(), "to", what.String())
-}
-
-func (h *handler) pause() {
-	select {
-	case <-time.After(refusePause):
-	case <-h.s.closing:
-	}
 }

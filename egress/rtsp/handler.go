@@ -10,7 +10,8 @@ import (
 	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
 )
 
-// handler is what gortsplib calls, from one goroutine per connection or session.
+// handler is what gortsplib calls, from one goroutine per connection or session. What is called for a session must not
+// wait; see visitor.
 type handler struct{ s *Server }
 
 func (h *handler) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.Response, *gortsplib.ServerStream, error) {
@@ -23,6 +24,9 @@ func (h *handler) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.R
 
 func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Response, *gortsplib.ServerStream, error) {
 	if ctx.Session.State() == gortsplib.ServerSessionStatePreRecord { // let in by ANNOUNCE
+		if v := visitorOf(ctx.Conn); v.slow {
+			v.pause = slowPause
+		}
 		return ok(), nil, nil
 	}
 	granted, res, err := h.authorize(ctx.Conn, ctx.Request, ctx.Path, toRead)
@@ -115,7 +119,7 @@ func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) 
 	h.unwatch(ctx.Session)
 	c, ok := ctx.Session.UserData().(*gortsplib.ServerConn)
 	if ok && errors.As(ctx.Error, &liberrors.ErrServerSessionTornDown{}) {
-		idle(c).Reset(h.s.cfg.IdleTimeout)
+		visitorOf(c).idle.Reset(h.s.cfg.IdleTimeout)
 	}
 	h.s.mu.Lock()
 	publisher := h.s.recorders[ctx.Session]

@@ -3,7 +3,6 @@ package rtsp
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"runtime"
 	"strings"
@@ -336,7 +335,7 @@ func TestGuessesAreLimited(t *testing.T) {
 			}
 			got := map[int]int{receive(t, codes, "answer"): 1}
 			began := time.Now()
-			if code := guess(s, "127.0.0.2", "secret-right"); code != 200 || time.Since(began) > refusePause {
+			if code := guess(s, "127.0.0.2", "secret-right"); code != 200 || time.Since(began) > s.refusePause {
 				t.Errorf("the right password from elsewhere: %d after %v", code, time.Since(began))
 			}
 			if code := guess(s, "127.0.0.1", "secret-right"); code != 503 && kind == "clear" {
@@ -389,16 +388,10 @@ func TestKnownReaderPassesABusyGuard(t *testing.T) {
 		return err
 	}
 	checkStatus(t, "first", join("viewer"), "")
-	entered, leave, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(left)
-		_, _ = s.auth.guard.Check(limit.Credentials{Host: limit.Host(&net.TCPAddr{})}, nil, func() bool { close(entered); <-leave; return false })
-	}()
-	<-entered
+	release := hold(t, s.auth.guard)
 	checkStatus(t, "again", join("viewer"), "")
 	checkStatus(t, "another", join("other"), "503")
-	close(leave)
-	<-left
+	release()
 	s.auth.guard.Patience = waitLimit
 	checkStatus(t, "another, later", join("other"), "")
 }

@@ -62,8 +62,10 @@ type Server struct {
 	gs       *gortsplib.Server
 	addr     net.Addr
 	closing  chan struct{}
-	setup    sync.Mutex // of a session is under way; see beginSetup
-	setter   atomic.Pointer[gortsplib.ServerConn]
+	// refusePause is how long wrong credentials wait for their answer, against guessing.
+	refusePause time.Duration
+	setup       sync.Mutex // of a session is under way; see beginSetup
+	setter      atomic.Pointer[gortsplib.ServerConn]
 
 	mu         sync.Mutex
 	closed     bool
@@ -80,7 +82,8 @@ type Server struct {
 func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, limits: limits{units: cfg.QueueUnits, bytes: cfg.QueueBytes}, closing: make(chan struct{}),
-		paths: map[string]*Path{}, publishers: map[string]Publisher{},
+		refusePause: time.Second,
+		paths:       map[string]*Path{}, publishers: map[string]Publisher{},
 		grants:  map[*gortsplib.ServerSession]*grant{},
 		readers: map[*gortsplib.ServerSession]*Path{}, recorders: map[*gortsplib.ServerSession]Publisher{},
 		watched: map[*gortsplib.ServerSession]*time.Timer{},

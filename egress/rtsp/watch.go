@@ -12,25 +12,11 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// OnConnOpen gives a connection its time to play or publish. gortsplib reads requests without a deadline: connections
-// that say nothing, or half a request, would stay for ever.
-func (h *handler) OnConnOpen(ctx *gortsplib.ServerHandlerOnConnOpenCtx) {
-	ctx.Conn.SetUserData(time.AfterFunc(h.s.cfg.IdleTimeout, ctx.Conn.Close))
-}
-
-func (h *handler) OnConnClose(ctx *gortsplib.ServerHandlerOnConnCloseCtx) { idle(ctx.Conn).Stop() }
-
 // busy says that a connection has a session that plays or records. What ends such a session closes the connection, but
 // for TEARDOWN: then its time begins anew.
 func (h *handler) busy(c *gortsplib.ServerConn, ss *gortsplib.ServerSession) {
-	idle(c).Stop()
+	visitorOf(c).idle.Stop()
 	ss.SetUserData(c)
-}
-
-// idle is the timer that ends a connection.
-func idle(c *gortsplib.ServerConn) *time.Timer {
-	t, _ := c.UserData().(*time.Timer) // always, since OnConnOpen comes first
-	return t
 }
 
 // watchReader begins to watch a session that is to play. Over TCP it is the writing that misses a reader; over UDP
@@ -79,10 +65,8 @@ func (h *handler) alive(ss *gortsplib.ServerSession) {
 
 // beginSetup makes other SETUPs wait until OnResponse has been called for this one. gortsplib v4.16 looks for ports in
 // use through the other sessions of a stream without a lock, while their SETUPs may change them: a concurrent map
-// iteration and write, which ends the process. Nothing waits in between but a pause that gortsplib makes for publishers
-// that use GStreamer; readers that do need none.
+// iteration and write, which ends the process. Nothing waits in between.
 func (h *handler) beginSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) {
-	delete(ctx.Request.Header, "User-Agent")
 	h.s.setup.Lock()
 	h.s.setter.Store(ctx.Conn)
 }
@@ -94,11 +78,12 @@ func (h *handler) endSetup(c *gortsplib.ServerConn) {
 	}
 }
 
-// OnResponse sees every request to a session, and corrects what gortsplib has fixed. It tells clients how often to give a
+// OnResponse sees the answer to every request, holds it back where that is due, and corrects what gortsplib has fixed. It tells clients how often to give a
 // sign of life: well within the time that they have. And it offers no digest authentication where a password is known by
 // its hash alone, since users may change.
 func (h *handler) OnResponse(c *gortsplib.ServerConn, res *base.Response) {
 	h.endSetup(c)
+	h.rest(visitorOf(c).pause)
 	if ss := c.Session(); ss != nil {
 		h.alive(ss)
 	}
