@@ -86,10 +86,10 @@ func TestWrongRequestsHaveACode(t *testing.T) {
 		"publishing as a reader": {{announce("pub", login), 403}},
 		"publishing, no login":   {{announce("pub", "X: y"), 401}},
 		"publishing to a camera": {{announce("cam1", login), 403}},
-		"foreign TEARDOWN":       {{request("TEARDOWN rtsp://x/cam1", stolen), 400}},
-		"foreign PAUSE":          {{request("PAUSE rtsp://x/cam1", stolen, login), 400}},
-		"foreign PLAY":           {{request("PLAY rtsp://x/cam1", stolen, login), 400}},
-		"foreign GET_PARAMETER":  {{request("GET_PARAMETER rtsp://x/cam1", stolen), 400}},
+		"foreign TEARDOWN":       {{request("TEARDOWN rtsp://x/cam1", stolen), 454}},
+		"foreign PAUSE":          {{request("PAUSE rtsp://x/cam1", stolen, login), 454}},
+		"foreign PLAY":           {{request("PLAY rtsp://x/cam1", stolen, login), 454}},
+		"foreign GET_PARAMETER":  {{request("GET_PARAMETER rtsp://x/cam1", stolen), 454}},
 		"foreign SETUP":          {{setup, 200}, {request("SETUP rtsp://x/cam1/trackID=0", setupTCP, stolen, login), 400}},
 	} {
 		for _, from := range []string{"127.0.0.1", "127.0.0.2"} {

@@ -41,24 +41,51 @@ func TestWaitingHoldsUpNobody(t *testing.T) {
 			if c.reason != "" {
 				eventually(t, "it is refused", func() bool { return s.Refused()[c.reason] == 1 })
 			}
-			for range 5 {
-				began := time.Now()
-				other := dialRaw(t, s, "127.0.0.1")
-				other.Session = waits.Session
-				if err := other.Request("GET_PARAMETER", "cam1"); err != nil {
-					t.Fatal(err)
-				}
-				if a, err := dialRaw(t, s, "127.0.0.9").Do("OPTIONS", ""); err != nil || a.Code != 200 {
-					t.Fatalf("somebody else: %q, %v", a.Status, err)
-				}
-				if _, err := other.Answer(); err != nil {
-					t.Fatal(err)
-				}
-				if d := time.Since(began); d > 500*time.Millisecond {
-					t.Fatalf("others waited for %v", d)
-				}
-			}
+			checkNobodyWaits(t, s, waits.Session)
 		})
+	}
+}
+
+// gortsplib itself waits when a reader that takes nothing sends PAUSE: until the writing gives up.
+func TestPauseOfStalledReaderHoldsUpNobody(t *testing.T) {
+	s := startServer(t, Config{WriteTimeout: 4 * time.Second})
+	p := s.Path("cam1", PathConfig{})
+	mustOpen(t, p, videoTrack())
+	stalled := dialRaw(t, s, "127.0.0.1")
+	if err := stalled.Conn.SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	if err := stalled.PlayTCP("cam1"); err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; p.Stats().Dropped["slow_reader"] == 0; n++ {
+		mustWrite(t, p, picture(n, 100_000, n%10 == 0))
+	}
+	if err := stalled.Request("PAUSE", "cam1"); err != nil {
+		t.Fatal(err)
+	}
+	checkNobodyWaits(t, s, stalled.Session)
+}
+
+// checkNobodyWaits has others ask for a session, and somebody else come meanwhile.
+func checkNobodyWaits(t *testing.T, s *Server, session string) {
+	t.Helper()
+	for range 5 {
+		began := time.Now()
+		other := dialRaw(t, s, "127.0.0.1")
+		other.Session = session
+		if err := other.Request("GET_PARAMETER", "cam1"); err != nil {
+			t.Fatal(err)
+		}
+		if a, err := dialRaw(t, s, "127.0.0.9").Do("OPTIONS", ""); err != nil || a.Code != 200 {
+			t.Fatalf("somebody else: %q, %v", a.Status, err)
+		}
+		if _, err := other.Answer(); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(began); d > time.Second {
+			t.Fatalf("others waited for %v", d)
+		}
 	}
 }
 

@@ -19,8 +19,8 @@ const slowPause = time.Second
 // for a session's answer, to the session's.
 //
 // All waiting is done on the connection's goroutine, in OnRequest and OnResponse. The callbacks of sessions must not
-// wait: gortsplib's only loop, which every new connection needs, stands still while it has a request for a session whose
-// callback runs.
+// wait: gortsplib's only loop, which every new connection needs, stands still while it has a request for a session that
+// is busy.
 type visitor struct {
 	idle *time.Timer // ends the connection
 
@@ -46,15 +46,24 @@ func (h *handler) OnConnClose(ctx *gortsplib.ServerHandlerOnConnCloseCtx) {
 	visitorOf(ctx.Conn).idle.Stop()
 }
 
+// noSession is the id of none: gortsplib's have 32 hexadecimal digits.
+const noSession = "none"
+
 // OnRequest finds out who sends a request that is to be authorized. That may take a while.
 //
 // It hides GStreamer from gortsplib, which waits for a second in the session when GStreamer sends SETUP, allowed or not,
 // since its publishing client misses answers that come at once. OnSetup asks for that pause where there is need of it.
+//
+// And it keeps sessions to the connections that made them. A request for a session from another connection would go
+// through gortsplib's loop, and that session may be busy: PAUSE waits until a reader that takes nothing is given up.
 func (h *handler) OnRequest(c *gortsplib.ServerConn, req *base.Request) {
 	v := visitorOf(c)
 	v.user, v.err, v.pause = nil, errUnauthorized, 0
 	v.slow = strings.HasPrefix(strings.Join(req.Header["User-Agent"], ""), "GStreamer")
 	delete(req.Header, "User-Agent")
+	if c.Session() == nil && req.Header["Session"] != nil {
+		req.Header["Session"] = base.HeaderValue{noSession}
+	}
 	switch req.Method {
 	case base.Describe, base.Setup, base.Announce:
 		v.user, v.err = h.s.authenticator().identify(c, req)
