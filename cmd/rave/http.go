@@ -36,6 +36,12 @@ func (u users) Check(name, password, permission string) bool {
 	return ok && user.May(config.Permission(permission), "") && user.Verify(password)
 }
 
+// Knows implements web.Auth.
+func (u users) Knows(name string) bool {
+	_, ok := u.cfg.User(name)
+	return ok
+}
+
 // status gathers what the page shows.
 func (a *app) status() web.Status {
 	st := web.Status{

@@ -17,6 +17,8 @@ const PermissionStatus = "status"
 type Auth interface {
 	// Check reports whether this is a user's password and the user has the permission.
 	Check(user, password, permission string) bool
+	// Knows reports whether there is a user of that name.
+	Knows(user string) bool
 }
 
 // guessDelay is how long a wrong guess takes at least.
@@ -43,8 +45,11 @@ func (g *gate) allows(r *http.Request) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	host := limit.Host(remote(r))
-	ok, err := g.guard.Check(limit.Credentials{Host: host, User: user, Password: password}, r.Context().Done(), func() bool {
+	guess := limit.Credentials{Host: limit.Host(remote(r)), Password: password}
+	if g.auth.Knows(user) {
+		guess.User = user
+	}
+	ok, err := g.guard.Check(guess, r.Context().Done(), func() bool {
 		return g.auth.Check(user, password, PermissionStatus)
 	})
 	if ok {

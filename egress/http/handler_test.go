@@ -49,6 +49,15 @@ func (u *users) Check(user, password, permission string) bool {
 	return slices.Contains(u.list[user+":"+password], permission)
 }
 
+func (u *users) Knows(user string) bool {
+	for login := range u.list {
+		if name, _, _ := strings.Cut(login, ":"); name == user {
+			return true
+		}
+	}
+	return false
+}
+
 func newServer(t *testing.T, cfg Config) *Server {
 	t.Helper()
 	cfg.Listen = "127.0.0.1:0"

@@ -26,13 +26,15 @@ type Guard struct {
 	right    memory
 	wrong    memory
 	failures map[account]int
-	since    time.Time // when counting them began
+	// newcomers is what those have failed together for whom failures has no room.
+	newcomers int
+	since     time.Time // when counting them began
 }
 
 // Credentials are a guess at a password.
 type Credentials struct {
 	Host     netip.Prefix // where it comes from, as of Host
-	User     string       // one that exists
+	User     string       // one that exists; empty for all that do not, which count as one
 	Hash     string       // what the password is compared with, if known: another one makes it another guess
 	Password string
 }
@@ -104,19 +106,26 @@ func (g *Guard) Check(c Credentials, stop <-chan struct{}, compare func() bool) 
 	return ok, nil
 }
 
-// CheckQuick is Check for a comparison that costs nothing, of what cannot be remembered, such as a digest.
-func (g *Guard) CheckQuick(host netip.Prefix, user string, compare func() bool) (bool, error) {
+// CheckQuick is Check for a comparison that costs nothing. It waits for nobody and remembers wrong credentials only, if
+// they have a Password: an answer to a challenge, such as a digest, is another one each time.
+func (g *Guard) CheckQuick(c Credentials, compare func() bool) (bool, error) {
+	id := g.id(c)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	a := account{host, user}
-	if g.barred(a) {
+	a := account{c.Host, c.User}
+	switch {
+	case g.barred(a):
 		return false, ErrGuessing
+	case c.Password != "" && g.wrong.has(id):
+		return false, nil
+	case compare():
+		return true, nil
 	}
-	ok := compare()
-	if !ok {
-		g.failed(a)
+	if c.Password != "" {
+		g.wrong.keep(id, wrongWindow)
 	}
-	return ok, nil
+	g.failed(a)
+	return false, nil
 }
 
 // recall says what needs no comparison.
@@ -146,17 +155,42 @@ func (g *Guard) id(c Credentials) [32]byte {
 func (g *Guard) barred(a account) bool {
 	if time.Since(g.since) > wrongWindow {
 		clear(g.failures)
-		g.since = time.Now()
+		g.newcomers, g.since = 0, time.Now()
 	}
-	return g.failures[a] >= mostWrong
+	n, known := g.failures[a]
+	if !known {
+		n = g.newcomers
+	}
+	return n >= mostWrong
 }
 
-// failed needs mu.
+// failed needs mu. It never forgets who is barred: whoever could bring that about, by failing under many names or from
+// many places, could guess on.
 func (g *Guard) failed(a account) {
-	if len(g.failures) >= mostHosts {
-		clear(g.failures)
+	if _, known := g.failures[a]; !known && !g.makeRoom() {
+		g.newcomers++
+		return
 	}
 	g.failures[a]++
+}
+
+// makeRoom forgets who has failed least, if need be. False: all are barred. It needs mu.
+func (g *Guard) makeRoom() bool {
+	if len(g.failures) < mostHosts {
+		return true
+	}
+	var least account
+	fewest := mostWrong
+	for a, n := range g.failures {
+		if n < fewest {
+			least, fewest = a, n
+		}
+		if n == 1 {
+			break
+		}
+	}
+	delete(g.failures, least)
+	return fewest < mostWrong
 }
 
 func (m memory) has(id [32]byte) bool { return time.Now().Before(m[id]) }

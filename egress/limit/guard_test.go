@@ -105,21 +105,75 @@ func TestGuardBarsWhoGuesses(t *testing.T) {
 
 // A client with a wrong password in its settings tries it again and again: that bars nobody.
 func TestGuardBearsWithAMistake(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := &guarded{Guard: NewGuard()}
-		for range 5 * mostWrong {
-			if ok, err := g.check(badHost, "viewer", "old", nil); ok || err != nil {
-				t.Fatalf("%v, %v", ok, err)
+	for kind, check := range map[string]func(g *guarded, password string) (bool, error){
+		"slow": func(g *guarded, password string) (bool, error) { return g.check(badHost, "viewer", password, nil) },
+		"quick": func(g *guarded, password string) (bool, error) {
+			c := Credentials{Host: netip.MustParsePrefix(badHost + "/32"), User: "viewer", Password: password}
+			return g.CheckQuick(c, func() bool { g.asked.Add(1); return password == "right" })
+		},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &guarded{Guard: NewGuard()}
+				for range 5 * mostWrong {
+					if ok, err := check(g, "old"); ok || err != nil {
+						t.Fatalf("%v, %v", ok, err)
+					}
+					time.Sleep(2 * time.Second)
+				}
+				if ok, err := check(g, "right"); !ok {
+					t.Errorf("a neighbour is refused: %v", err)
+				}
+				if n := g.asked.Load(); n > 4 {
+					t.Errorf("%d comparisons", n)
+				}
+			})
+		})
+	}
+}
+
+// However many fail, who is barred stays barred, and others may fail as often as anybody. More guessers than a Guard can
+// tell apart count together.
+func TestGuardKeepsBarsInAFlood(t *testing.T) {
+	host := func(i int) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
+	}
+	for name, flood := range map[string]struct{ hosts, each int }{
+		"many fail once": {3 * mostHosts, 1},
+		"many guess":     {mostHosts - 1, mostWrong},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewGuard()
+			try := func(host netip.Prefix, user string, n int) error {
+				c := Credentials{Host: host, User: user, Password: fmt.Sprint(n)}
+				_, err := g.Check(c, nil, func() bool { return false })
+				return err
 			}
-			time.Sleep(2 * time.Second)
-		}
-		if ok, err := g.check(badHost, "viewer", "right", nil); !ok {
-			t.Errorf("a neighbour is refused: %v", err)
-		}
-		if n := g.asked.Load(); n > 4 {
-			t.Errorf("%d comparisons", n)
-		}
-	})
+			bad, good := host(1<<20), host(1<<20+1)
+			for i := range mostWrong {
+				if err := try(bad, "viewer", i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i := range flood.hosts {
+				for n := range flood.each {
+					_ = try(host(i), "viewer", mostWrong+i*flood.each+n)
+				}
+			}
+			for i := range mostWrong + 1 {
+				err := try(good, "viewer", -2-i)
+				if barred := errors.Is(err, ErrGuessing); i == 0 && barred || i == mostWrong && !barred {
+					t.Errorf("guess %d of another host: %v", i, err)
+				}
+			}
+			if err := try(bad, "viewer", -1); !errors.Is(err, ErrGuessing) {
+				t.Errorf("a guesser is not barred any more: %v", err)
+			}
+			if len(g.failures) > mostHosts {
+				t.Errorf("%d are remembered", len(g.failures))
+			}
+		})
+	}
 }
 
 func TestGuardOfQuickComparisons(t *testing.T) {
@@ -128,7 +182,7 @@ func TestGuardOfQuickComparisons(t *testing.T) {
 		bad, good := netip.MustParsePrefix(badHost+"/32"), netip.MustParsePrefix(goodHost+"/32")
 		asked := 0
 		try := func(host netip.Prefix, user string, right bool) (bool, error) {
-			return g.CheckQuick(host, user, func() bool { asked++; return right })
+			return g.CheckQuick(Credentials{Host: host, User: user}, func() bool { asked++; return right })
 		}
 		for range 3 * mostWrong {
 			_, _ = try(bad, "viewer", false)
@@ -180,7 +234,7 @@ func TestGuardForgets(t *testing.T) {
 		_, _ = g.Check(Credentials{Host: host, User: "u", Password: fmt.Sprint(i)}, nil, func() bool { return ok })
 	}
 	for range 3 * mostHosts {
-		_, _ = g.CheckQuick(netip.Prefix{}, fmt.Sprint(len(g.failures)), func() bool { return false })
+		_, _ = g.CheckQuick(Credentials{User: fmt.Sprint(len(g.failures))}, func() bool { return false })
 	}
 	if len(g.right) > mostKnown || len(g.wrong) > mostKnown || len(g.failures) > mostHosts {
 		t.Errorf("%d right, %d wrong, %d hosts are remembered", len(g.right), len(g.wrong), len(g.failures))

@@ -109,21 +109,22 @@ func (a *authenticator) identify(c *gortsplib.ServerConn, req *base.Request) (*U
 func (a *authenticator) matches(c *gortsplib.ServerConn, req *base.Request, u *User) (bool, error) {
 	host := limit.Host(c.NetConn().RemoteAddr())
 	_, password, basic := basicCredentials(req)
-	if u.PasswordHash != "" {
-		if !basic {
-			return false, nil
-		}
-		guess := limit.Credentials{Host: host, User: u.Name, Hash: u.PasswordHash, Password: password}
+	guess := limit.Credentials{Host: host, User: u.Name, Hash: u.PasswordHash + u.Password, Password: password}
+	switch {
+	case u.PasswordHash == "":
+		return a.guard.CheckQuick(guess, func() bool {
+			if basic {
+				return subtle.ConstantTimeCompare([]byte(u.Password), []byte(password)) == 1
+			}
+			return a.digest && c.VerifyCredentials(req, u.Name, u.Password)
+		})
+	case !basic:
+		return false, nil
+	default:
 		return a.guard.Check(guess, a.closing, func() bool {
 			return bcrypt.CompareHashAndPassword([]byte(u.PasswordHash), []byte(password)) == nil
 		})
 	}
-	return a.guard.CheckQuick(host, u.Name, func() bool {
-		if basic {
-			return subtle.ConstantTimeCompare([]byte(u.Password), []byte(password)) == 1
-		}
-		return a.digest && c.VerifyCredentials(req, u.Name, u.Password)
-	})
 }
 
 // claimedName is the user that a request claims to come from.

@@ -146,6 +146,30 @@ func TestAuthOfSetup(t *testing.T) {
 	checkStatus(t, "SETUP", err, "401")
 }
 
+// A client that has an old password and does not give up keeps nobody at its address out, if it uses basic authentication.
+func TestRepeatedMistakeBarsNobody(t *testing.T) {
+	const times = 12
+	for kind, user := range map[string]User{"clear": {Password: "right"}, "hashed": {PasswordHash: hash(t, "right")}} {
+		t.Run(kind, func(t *testing.T) {
+			user.Name, user.Read = "viewer", true
+			s := startServer(t, Config{Users: []User{user}})
+			mustOpen(t, s.Path("cam1", PathConfig{}), videoTrack())
+			codes := make(chan int, times)
+			for range times {
+				go func() { codes <- guess(s, "127.0.0.1", "old") }()
+			}
+			for range times {
+				if code := receive(t, codes, "answer"); code != 401 {
+					t.Errorf("the old password: %d", code)
+				}
+			}
+			if code := guess(s, "127.0.0.1", "right"); code != 200 {
+				t.Errorf("the right password: %d", code)
+			}
+		})
+	}
+}
+
 func TestUserErrors(t *testing.T) {
 	for _, c := range []struct {
 		user User
