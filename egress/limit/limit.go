@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -24,10 +23,10 @@ type Config struct {
 	Host     int                        // of one host
 	Refusals *Refusals                  // told of refused connections; may be nil
 	Answer   func(reason string) string // what a refused client is told, short; nil: nothing
-	Log      *slog.Logger               // told when the system has no file descriptors left; may be nil
+	Log      *slog.Logger               // told when connections cannot be accepted; may be nil
 }
 
-// Listener is a net.Listener with bounds. It outlasts moments in which the system has no file descriptors left.
+// Listener is a net.Listener with bounds. It outlasts whatever keeps the system from accepting for a while.
 type Listener struct {
 	net.Listener
 	cfg    Config
@@ -37,7 +36,17 @@ type Listener struct {
 	mu    sync.Mutex
 	hosts map[netip.Prefix]int // connections by host
 	all   map[bool]int         // connections in all; true: from loopback
+
+	err    error     // the last that accepting has met
+	errAt  time.Time // when
+	said   time.Time // when one was logged last
+	unsaid int       // how many have come since
 }
+
+const (
+	retryEvery = 100 * time.Millisecond // while accepting fails
+	sayEvery   = time.Second            // while it goes on failing
+)
 
 // New bounds l, which is closed with the Listener.
 func New(l net.Listener, cfg Config) *Listener {
@@ -47,17 +56,19 @@ func New(l net.Listener, cfg Config) *Listener {
 	return &Listener{Listener: l, cfg: cfg, closed: make(chan struct{}), hosts: map[netip.Prefix]int{}, all: map[bool]int{}}
 }
 
-// Accept returns the next connection within the bounds.
+// Accept returns the next connection within the bounds. Its only error is net.ErrClosed: whatever else the system says
+// may pass, as when it has no file descriptors left.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
-		switch {
-		case err == nil:
-		case exhausted(err) && l.pause():
-			l.cfg.Log.Warn("cannot accept connections for the moment", "address", l.Addr().String(), "error", err)
-			continue
-		default:
+		if errors.Is(err, net.ErrClosed) {
 			return nil, err
+		}
+		if err != nil {
+			if l.failed(err); !l.pause() {
+				return nil, net.ErrClosed
+			}
+			continue
 		}
 		host := Host(c.RemoteAddr())
 		reason := l.take(host)
@@ -68,20 +79,36 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// exhausted reports that the process or the system has run out of something that others will give back.
-func exhausted(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
-		if errors.Is(err, e) {
-			return true
-		}
+// failed notes that accepting has failed and says so, once a second at most.
+func (l *Listener) failed(err error) {
+	l.mu.Lock()
+	l.err, l.errAt = err, time.Now()
+	l.unsaid++
+	n := l.unsaid
+	say := time.Since(l.said) >= sayEvery
+	if say {
+		l.said, l.unsaid = time.Now(), 0
 	}
-	return false
+	l.mu.Unlock()
+	if say {
+		l.cfg.Log.Warn("cannot accept connections for the moment", "address", l.Addr().String(), "error", err, "count", n)
+	}
+}
+
+// Err returns why connections are not accepted at the moment; nil if they are.
+func (l *Listener) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.errAt) > 2*retryEvery { // no attempt has failed since: they wait for a connection
+		return nil
+	}
+	return l.err
 }
 
 // pause waits a little; false: the Listener has been closed.
 func (l *Listener) pause() bool {
 	select {
-	case <-time.After(100 * time.Millisecond):
+	case <-time.After(retryEvery):
 		return true
 	case <-l.closed:
 		return false

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rave/bench/leak"
@@ -118,30 +120,71 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-func TestOutlastsExhaustion(t *testing.T) {
+// Whatever the system says when connections are accepted, but that the listener is closed, may pass. Until it has, Err
+// says it, and the log does, once a second.
+func TestOutlastsErrors(t *testing.T) {
+	for name, err := range map[string]error{
+		"no descriptors": os.NewSyscallError("accept4", syscall.EMFILE), "firewall": os.NewSyscallError("accept4", syscall.EPERM),
+		"no memory": os.NewSyscallError("accept4", syscall.ENOBUFS), "unknown": errors.New("broken"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const lasts = 10
+				n := newNetwork()
+				n.err = &net.OpError{Op: "accept", Err: err}
+				var log bytes.Buffer
+				l := New(n, Config{Total: 2, Host: 2, Log: slog.New(slog.NewJSONHandler(&log, nil))})
+				accepted := make(chan error)
+				go func() {
+					for more := true; more; {
+						_, err := l.Accept()
+						more = err == nil
+						accepted <- err
+					}
+				}()
+				began := time.Now()
+				for time.Since(began) < lasts*time.Second {
+					n.come <- nil
+					synctest.Wait()
+					if e := l.Err(); !errors.Is(e, err) {
+						t.Fatalf("Err: %v", e)
+					}
+				}
+				n.dial("10.0.0.1")
+				if err := <-accepted; err != nil {
+					t.Fatalf("Accept: %v", err)
+				}
+				time.Sleep(time.Second)
+				if err := l.Err(); err != nil {
+					t.Errorf("Err when it is over: %v", err)
+				}
+				n.come <- nil
+				_ = l.Close()
+				if err := <-accepted; !errors.Is(err, net.ErrClosed) {
+					t.Errorf("Accept after Close: %v", err)
+				}
+				lines, count := 0, 0
+				for dec := json.NewDecoder(&log); dec.More(); lines++ {
+					var line struct{ Count int }
+					if err := dec.Decode(&line); err != nil {
+						t.Fatal(err)
+					}
+					count += line.Count
+				}
+				if lines < lasts || lines > lasts+2 || count < 10*(lasts-1) {
+					t.Errorf("%d lines tell of %d failures in %d s", lines, count, lasts)
+				}
+			})
+		})
+	}
+}
+
+// A listener that is closed behind its back says so.
+func TestClosedBehindItsBack(t *testing.T) {
 	n := newNetwork()
-	n.err = &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
-	l := New(n, Config{Total: 1, Host: 1})
-	result := make(chan error, 1)
-	accept := func() { go func() { _, err := l.Accept(); result <- err }() }
-	accept()
-	n.come <- nil
-	n.dial("10.0.0.1")
-	if err := <-result; err != nil {
-		t.Errorf("Accept: %v", err)
-	}
-	accept()
-	n.come <- nil
-	_ = l.Close()
-	if err := <-result; err == nil {
-		t.Error("Accept goes on after Close")
-	}
-	n.err = errors.New("broken")
-	l = New(newNetwork(), Config{})
-	l.Listener.(*network).err = n.err
-	accept()
-	l.Listener.(*network).come <- nil
-	if err := <-result; !errors.Is(err, n.err) {
+	l := New(n, Config{})
+	_ = n.Close()
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept: %v", err)
 	}
 }
