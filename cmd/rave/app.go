@@ -52,7 +52,7 @@ type options struct {
 const shutdownLimit = 2 * time.Second
 
 // serve runs until ctx ends. Only what is wrong at the start ends it with an error: a stream's own troubles never do, nor
-// does a configuration that is wrong later.
+// does a configuration that is wrong later. The one exception is an RTSP server that ends by itself.
 func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt options) error {
 	ffmpeg.SetLogger(log)
 	a := &app{cfg: cfg, log: log, started: time.Now(), registry: prometheus.NewRegistry()}
@@ -87,7 +87,13 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 	if opt.onReady != nil {
 		opt.onReady(a)
 	}
-	g.Go(func() error { return a.web.Run(ctx) })
+	g.Go(func() error {
+		if err := a.web.Run(ctx); err != nil { // no reason to take the streams along
+			log.Error("the status page and the metrics are gone; streams go on. Restart to have them back", "err", err)
+		}
+		return nil
+	})
+	g.Go(a.rtsp.Wait) // without it there is nothing to go on for: all readers are gone, and none can come
 	g.Go(func() error {
 		<-ctx.Done()
 		log.Info("stopping")

@@ -47,14 +47,22 @@ func (a *app) status() web.Status {
 	st := web.Status{
 		Version: version, Started: a.started, Config: a.reloads.status(),
 		Listeners: []web.Listener{
-			{Name: "rtsp", Address: a.rtsp.Addr(), Up: true},
-			{Name: "http", Address: a.web.Addr().String(), Up: true},
+			listener("rtsp", a.rtsp.Addr(), a.rtsp.Err()),
+			listener("http", a.web.Addr().String(), a.web.Err()),
 		},
 	}
 	for _, s := range a.streams.streams() {
 		st.Streams = append(st.Streams, s.status())
 	}
 	return st
+}
+
+func listener(name, address string, err error) web.Listener {
+	l := web.Listener{Name: name, Address: address, Up: err == nil}
+	if err != nil {
+		l.Reason = err.Error()
+	}
+	return l
 }
 
 func (s *stream) status() web.Stream {

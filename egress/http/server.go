@@ -47,9 +47,10 @@ type Server struct {
 	gate     atomic.Pointer[gate]
 	refusals *limit.Refusals
 	page     *template.Template
-	listener net.Listener
+	listener *limit.Listener
 	http     *http.Server
-	stop     func() error // closes once
+	stop     func() error          // closes once
+	end      atomic.Pointer[error] // why it has ended
 }
 
 // New opens the port. Visitors are served from Run on. The caller must call Run or Close.
@@ -101,16 +102,28 @@ func (s *Server) Run(ctx context.Context) error {
 	err := s.http.Serve(s.listener)
 	ended()
 	if !errors.Is(err, http.ErrServerClosed) {
+		err = fmt.Errorf("http server: it has ended by itself: %w", err)
+		s.end.Store(&err)
 		_ = s.stop()
-		return fmt.Errorf("http server: %w", err)
+		return err
 	}
 	return s.stop()
+}
+
+// Err returns why nobody can connect at the moment; nil if one can.
+func (s *Server) Err() error {
+	if end := s.end.Load(); end != nil {
+		return *end
+	}
+	return s.listener.Err()
 }
 
 // Close ends the server: it lets running requests finish for a second and then cuts every connection.
 func (s *Server) Close() error { return s.stop() }
 
 func (s *Server) shutdown() error {
+	closed := net.ErrClosed
+	s.end.CompareAndSwap(nil, &closed)
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	err := s.http.Shutdown(ctx)

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"rave/egress/limit"
 )
 
 // start runs a server and returns it with what its Run will return.
@@ -111,8 +109,23 @@ func TestCloseWithoutRun(t *testing.T) {
 		c.Close()
 		t.Error("the port is still open")
 	}
+	if err := s.Err(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Err after Close: %v", err)
+	}
 	if err := s.Run(t.Context()); err != nil {
 		t.Errorf("Run after Close: %v", err)
+	}
+}
+
+// TestEndsByItself has the port closed behind the server's back: that is no orderly end.
+func TestEndsByItself(t *testing.T) {
+	s, ran := start(t.Context(), t, Config{})
+	if err := s.Err(); err != nil {
+		t.Errorf("at first: %v", err)
+	}
+	_ = s.listener.Listener.Close()
+	if err := <-ran; !errors.Is(err, net.ErrClosed) || !errors.Is(s.Err(), net.ErrClosed) {
+		t.Errorf("Run: %v; Err: %v", err, s.Err())
 	}
 }
 
@@ -217,8 +230,7 @@ func healthy(t *testing.T, s *Server, n byte) bool {
 func TestIdleConnectionsDoNotBlockHealthChecks(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := newServer(t, Config{})
-	l := s.listener.(*limit.Listener)
-	l.Listener = network{l.Listener}
+	s.listener.Listener = network{s.listener.Listener}
 	s.http.ReadHeaderTimeout = time.Second
 	ran := make(chan error, 1)
 	go func() { ran <- s.Run(ctx) }()

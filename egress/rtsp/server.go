@@ -60,8 +60,9 @@ type Server struct {
 	guard    *limit.Guard
 	refusals *limit.Refusals
 	gs       *gortsplib.Server
-	addr     net.Addr
+	listener *limit.Listener
 	closing  chan struct{}
+	ended    chan struct{} // gortsplib has
 	// refusePause is how long wrong credentials wait for their answer, against guessing.
 	refusePause time.Duration
 	setup       sync.Mutex // of a session is under way; see beginSetup
@@ -69,6 +70,7 @@ type Server struct {
 
 	mu         sync.Mutex
 	closed     bool
+	end        error // why it has ended, if nobody closed it
 	auth       *authenticator
 	grants     map[*gortsplib.ServerSession]*grant // of sessions that are set up or announced
 	paths      map[string]*Path
@@ -82,6 +84,7 @@ type Server struct {
 func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, limits: limits{units: cfg.QueueUnits, bytes: cfg.QueueBytes}, closing: make(chan struct{}),
+		ended:       make(chan struct{}),
 		refusePause: time.Second,
 		paths:       map[string]*Path{}, publishers: map[string]Publisher{},
 		grants:  map[*gortsplib.ServerSession]*grant{},
@@ -117,6 +120,7 @@ func New(cfg Config) (*Server, error) {
 	if err := s.listen(); err != nil {
 		return nil, fmt.Errorf("rtsp server: listen on %s: %w", s.cfg.Listen, err)
 	}
+	go s.watch()
 	return s, nil
 }
 
@@ -134,8 +138,8 @@ func (s *Server) listen() error {
 			if err != nil {
 				return nil, err
 			}
-			s.addr = ln.Addr()
-			return s.bound(ln), nil
+			s.listener = s.bound(ln)
+			return s.listener, nil
 		},
 	}
 	if s.cfg.UDPPort >= 0 {
@@ -151,7 +155,7 @@ func (s *Server) listen() error {
 	return s.gs.Start()
 }
 
-func (s *Server) bound(ln net.Listener) net.Listener {
+func (s *Server) bound(ln net.Listener) *limit.Listener {
 	most := s.cfg.MaxConnections
 	return limit.New(ln, limit.Config{Total: most, Host: (most + 1) / 2, Refusals: s.refusals, Log: s.log, Answer: func(reason string) string {
 		return "RTSP/1.0 503 " + reason + "\r\nCSeq: 1\r\nConnection: close\r\n\r\n" // that of the first request, most likely
@@ -159,7 +163,7 @@ func (s *Server) bound(ln net.Listener) net.Listener {
 }
 
 // Addr is the address that TCP listens on, such as "127.0.0.1:8554".
-func (s *Server) Addr() string { return s.addr.String() }
+func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Path returns the path of that name ("cam1", "cam1/original"), made with cfg at the first call.
 func (s *Server) Path(name string, cfg PathConfig) *Path {
@@ -192,6 +196,38 @@ func (s *Server) allPaths() map[string]*Path {
 	return maps.Clone(s.paths)
 }
 
+// watch waits for gortsplib, which ends by itself if its listener is closed behind its back, and then drops everybody.
+func (s *Server) watch() {
+	defer close(s.ended)
+	err := s.gs.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.end = fmt.Errorf("rtsp server: it has ended by itself: %w", err)
+	}
+}
+
+// Wait returns when the server has ended: nil if it was closed, else why.
+func (s *Server) Wait() error {
+	<-s.ended
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.end
+}
+
+// Err returns why nobody can connect at the moment; nil if one can.
+func (s *Server) Err() error {
+	select {
+	case <-s.ended:
+		if err := s.Wait(); err != nil {
+			return err
+		}
+		return net.ErrClosed
+	default:
+		return s.listener.Err()
+	}
+}
+
 // Close ends all connections and waits for them, less than two seconds. It may be called twice.
 func (s *Server) Close() error {
 	s.mu.Lock()
@@ -201,7 +237,7 @@ func (s *Server) Close() error {
 	}
 	s.mu.Unlock()
 	if again {
-		_ = s.gs.Wait() // the first call's end
+		<-s.ended // by the first call
 		return nil
 	}
 	var err error
@@ -211,6 +247,7 @@ func (s *Server) Close() error {
 		}
 	}
 	s.gs.Close()
+	<-s.ended
 	s.refusals.Close()
 	return err
 }

@@ -2,6 +2,7 @@ package rtsp
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strconv"
@@ -284,5 +285,25 @@ func TestConnectionIsClosedAfterTeardown(t *testing.T) {
 	}
 	if err := c.HungUp(waitLimit); err != nil {
 		t.Errorf("after TEARDOWN: %v", err)
+	}
+}
+
+// A server whose port is closed behind its back says so; one that is closed, or whose port is left alone, does not.
+func TestEndsByItself(t *testing.T) {
+	closed, broken := startServer(t, Config{}), startServer(t, Config{})
+	for _, s := range []*Server{closed, broken} {
+		if err := s.Err(); err != nil {
+			t.Errorf("at first: %v", err)
+		}
+	}
+	_ = broken.listener.Listener.Close()
+	if err := broken.Wait(); !errors.Is(err, net.ErrClosed) || !errors.Is(broken.Err(), net.ErrClosed) {
+		t.Errorf("broken: Wait: %v; Err: %v", err, broken.Err())
+	}
+	if err := closed.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := closed.Wait(); err != nil || closed.Err() == nil {
+		t.Errorf("closed: Wait: %v; Err: %v", err, closed.Err())
 	}
 }
