@@ -55,7 +55,8 @@ const noSession = "none"
 // since its publishing client misses answers that come at once. OnSetup asks for that pause where there is need of it.
 //
 // And it keeps sessions to the connections that made them. A request for a session from another connection would go
-// through gortsplib's loop, and that session may be busy: PAUSE waits until a reader that takes nothing is given up.
+// through gortsplib's loop, and that session may be busy all the same: PAUSE waits until a reader that takes nothing is
+// given up, RECORD until the publisher's stream listens.
 func (h *handler) OnRequest(c *gortsplib.ServerConn, req *base.Request) {
 	v := visitorOf(c)
 	v.user, v.err, v.pause = nil, errUnauthorized, 0
