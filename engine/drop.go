@@ -54,6 +54,11 @@ const (
 	DropDamaged    = "damaged"          // frames: errors were concealed in them, or in what they refer to
 )
 
+// DropReasons lists them.
+func DropReasons() []string {
+	return []string{DropOverload, DropLate, DropBehind, DropOverflow, DropKeyframe, DropError, DropNoEnhancer, DropCorrupt, DropSkipped, DropDamaged}
+}
+
 // lagMeter measures how late a packet is: its time against the smallest offset to the local clock seen so far. (A TCP
 // backlog looks fresh on arrival, since all of it arrives now.)
 type lagMeter struct {

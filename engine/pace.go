@@ -43,6 +43,11 @@ const (
 	ChangeLeftOut = "left_out"
 )
 
+// ChangeReasons lists them.
+func ChangeReasons() []string {
+	return []string{ChangeLoaded, ChangeSlow, ChangeFast, ChangeFailed, ChangeAsked}
+}
+
 // pace is how fast a rung is.
 type pace struct {
 	cost      time.Duration // of a picture, as measured last; 0: not known

@@ -16,7 +16,7 @@ const (
 	modelDeaths = 2
 	modelRest   = 10 * time.Minute // doubling
 	restMax     = 4 * time.Hour
-	// A worker that lived longer shows that its model mostly works.
+	// A model that a worker has had for longer mostly works, whatever the worker died of.
 	modelWorks = 5 * time.Minute
 )
 
@@ -38,16 +38,18 @@ type accused struct {
 	until  time.Time
 }
 
+// worked acquits models.
+func (b *blame) worked(models []string) {
+	b.models = slices.DeleteFunc(b.models, func(a accused) bool { return slices.Contains(models, a.name) })
+}
+
 // died counts a worker that died of a model and reports whether the model is now condemned, and for how long.
-func (b *blame) died(model, why string, lived time.Duration, now time.Time) (rest time.Duration, condemned bool) {
+func (b *blame) died(model, why string, now time.Time) (rest time.Duration, condemned bool) {
 	i := slices.IndexFunc(b.models, func(a accused) bool { return a.name == model })
 	if i < 0 {
 		b.models, i = append(b.models, accused{name: model}), len(b.models)
 	}
 	a := &b.models[i]
-	if lived > modelWorks {
-		a.deaths, a.times = 0, 0
-	}
 	if a.deaths++; a.deaths < modelDeaths && a.times == 0 {
 		return 0, false
 	}
@@ -87,13 +89,30 @@ func (l *life) model(message []byte) error {
 	if err := f.end(); err != nil {
 		return err
 	}
+	if !l.c.names.rung(name) && name != "" {
+		return fmt.Errorf("%w: model %q is not in quality", errMalformed, name)
+	}
 	none := ""
 	l.trying.Store(&name)
 	if opened {
 		l.trying.Store(&none)
 		l.serving.Store(&name)
+		if _, again := l.opened[name]; !again {
+			l.opened[name] = time.Now()
+		}
 	}
 	return nil
+}
+
+// worked lists the models that this worker has had long enough. The reader must have ended.
+func (l *life) worked() []string {
+	var list []string
+	for name, at := range l.opened {
+		if time.Since(at) > modelWorks {
+			list = append(list, name)
+		}
+	}
+	return list
 }
 
 // watched is the enhancer's device of a worker. The main process is told of each model before C code sees it, so that a

@@ -1,40 +1,84 @@
 package worker
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-// A model is condemned after two quick deaths, for longer each time, at once the second time, and acquitted when a worker
-// lived long with it.
+// A model is condemned after two deaths, for longer each time, at once the second time, and acquitted when a worker has
+// had it for long.
 func TestBlame(t *testing.T) {
 	now := time.Now()
 	var b blame
 	for i, c := range []struct {
 		model     string
-		lived     time.Duration
+		worked    bool          // before that
 		later     time.Duration // after the case before
 		rest      time.Duration
 		condemned int // models, afterwards
 	}{
-		{"a", time.Second, 0, 0, 0},
-		{"b", time.Second, 0, 0, 0},
-		{"a", time.Second, 0, modelRest, 1},
-		{"a", time.Second, modelRest, 2 * modelRest, 1},
-		{"b", time.Hour, time.Minute, 0, 1},
-		{"b", time.Second, time.Minute, modelRest, 2},
-		{"a", time.Second, 3 * modelRest, 4 * modelRest, 1},
-		{"a", time.Hour, 5 * modelRest, 0, 0},
+		{"a", false, 0, 0, 0},
+		{"b", false, 0, 0, 0},
+		{"a", false, 0, modelRest, 1},
+		{"a", false, modelRest, 2 * modelRest, 1},
+		{"b", true, time.Minute, 0, 1},
+		{"b", false, time.Minute, modelRest, 2},
+		{"a", false, 3 * modelRest, 4 * modelRest, 1},
+		{"a", true, 5 * modelRest, 0, 0},
 	} {
 		now = now.Add(c.later)
-		rest, condemned := b.died(c.model, "why", c.lived, now)
+		if c.worked {
+			b.worked([]string{c.model})
+		}
+		rest, condemned := b.died(c.model, "why", now)
 		if rest != c.rest || condemned != (c.rest > 0) || len(b.verdicts(now)) != c.condemned {
 			t.Errorf("case %d: %v, %v; %+v", i, rest, condemned, b.verdicts(now))
 		}
 	}
 }
+
+// Two deaths in a row condemn a model. In between no worker may have had it for long, whatever that one died of and
+// whichever models it had besides.
+func TestDeathsInARow(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		opened    []string      // by the worker between two deaths of a
+		lived     time.Duration // with all of them
+		condemned bool
+	}{
+		{"at once", nil, 0, true},
+		{"a served for a day", []string{"a"}, 24 * time.Hour, false},
+		{"a served for a day, and then b", []string{"a", "b"}, 24 * time.Hour, false},
+		{"a served for a minute", []string{"a"}, time.Minute, true},
+		{"b served for a day", []string{"b"}, 24 * time.Hour, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var m mourner
+				client := testClient(t, nil, "a", "b")
+				client.bury(&m, death{reason: reasonSegfault, model: "a", lived: time.Second})
+				l := testLife(client)
+				for _, name := range c.opened {
+					if err := l.model(appendBool(appendText(nil, name), true)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(c.lived)
+				client.bury(&m, death{reason: reasonSegfault, lived: c.lived, worked: l.worked()}) // in the decoder
+				client.bury(&m, death{reason: reasonSegfault, model: "a", lived: time.Second})
+				if list := client.blame.verdicts(time.Now()); (len(list) > 0) != c.condemned {
+					t.Errorf("condemned: %+v", list)
+				}
+			})
+		})
+	}
+}
+
+func testLife(c *Client) *life { return &life{c: c, opened: map[string]time.Time{}} }
 
 func TestAccuse(t *testing.T) {
 	name := func(s string) *string { return &s }
@@ -84,12 +128,15 @@ func TestShortageIsRecognised(t *testing.T) {
 }
 
 func TestModelMessage(t *testing.T) {
-	var l life
+	l := testLife(testClient(t, nil, "a"))
 	if err := l.model(appendBool(appendText(nil, "a"), false)); err != nil || *l.trying.Load() != "a" || l.serving.Load() != nil {
 		t.Errorf("%v", err)
 	}
 	if err := l.model(appendBool(appendText(nil, "a"), true)); err != nil || *l.trying.Load() != "" || *l.serving.Load() != "a" {
 		t.Errorf("%v", err)
+	}
+	if err := l.model(appendBool(appendText(nil, "z"), true)); !errors.Is(err, errMalformed) || *l.serving.Load() != "a" {
+		t.Errorf("a model that is not in quality: %v", err)
 	}
 	if err := l.model([]byte(strings.Repeat("x", 9))); err == nil {
 		t.Error("nonsense is taken")

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,7 @@ type Config struct {
 	// been replaced. Args[0] is the name that ps shows. The program has to call Main with Descriptor.
 	Path string
 	Args []string
-	Env  []string // added to this process's environment
+	Env  []string // added to this process's environment, of which RAVE_* is left out
 	// A worker that says nothing for HangAfter, or holds pictures for StallAfter without finishing one, is killed.
 	// Zero: 5 s and a minute (loading a model takes its time).
 	HangAfter, StallAfter time.Duration
@@ -74,6 +75,7 @@ type Client struct {
 	restarts atomic.Int64
 
 	blame blame // of Run
+	names names
 
 	mu     sync.Mutex
 	orders orders
@@ -104,6 +106,7 @@ func New(cfg Config, out media.Output) (*Client, error) {
 		cfg.StallAfter = time.Minute
 	}
 	c := &Client{cfg: cfg, log: cfg.Session.Log, obs: cfg.Session.Observer, wake: make(chan struct{}, 1)}
+	c.names = names{rungs: append(slices.Clone(cfg.Session.Quality), engine.Lanczos)}
 	c.out = &output{out: out, log: c.log, dropped: func(reason string) { c.obs.Dropped(engine.StageEncode, reason, 1) }, keyframe: c.RequestKeyframe}
 	c.window = newWindow(func(reason string, n int) {
 		if n > 0 {

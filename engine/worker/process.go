@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,7 +38,7 @@ func spawn(ctx context.Context, cfg Config, log *slog.Logger) (*process, error) 
 	p := &process{conn: newLink(ours), said: &lines{log: log}, kill: kill, exited: make(chan struct{})}
 	p.cmd = exec.CommandContext(alive, cfg.Path, cfg.Args[1:]...)
 	p.cmd.Args[0] = cfg.Args[0]
-	p.cmd.Env = append(os.Environ(), cfg.Env...)
+	p.cmd.Env = append(environment(), cfg.Env...)
 	p.cmd.ExtraFiles = []*os.File{theirs} // Descriptor
 	p.cmd.Stdout, p.cmd.Stderr = p.said, p.said
 	p.cmd.WaitDelay = grace / 4
@@ -56,6 +57,12 @@ func spawn(ctx context.Context, cfg Config, log *slog.Logger) (*process, error) 
 		_ = p.cmd.Wait() // cmd.ProcessState tells more
 	}()
 	return p, nil
+}
+
+// environment is what a worker gets of this process's: all but RAVE's own settings, which hold the passwords of every
+// camera. A worker needs none of them: all that it has to know is in its first message.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "RAVE_") })
 }
 
 // socketPair returns two connected sockets; neither is inherited unless it is asked for.

@@ -29,8 +29,9 @@ type death struct {
 	err    error
 	pid    int
 	lived  time.Duration
-	gave   bool   // pictures
-	model  string // that it died of
+	gave   bool     // pictures
+	model  string   // that it died of
+	worked []string // models that did, for long
 }
 
 // live starts a worker and stays with it until it has ended and everything of it is gone.
@@ -44,7 +45,7 @@ func (c *Client) live(ctx context.Context) death {
 	c.out.renew()
 	c.window.open()
 	c.signal()
-	l := &life{c: c, p: p, done: make(chan struct{}), broken: make(chan error, 2)}
+	l := &life{c: c, p: p, done: make(chan struct{}), broken: make(chan error, 2), opened: map[string]time.Time{}}
 	start := c.startMessage()
 	var wg sync.WaitGroup
 	wg.Go(func() { l.broken <- l.write(start) })
@@ -56,7 +57,7 @@ func (c *Client) live(ctx context.Context) death {
 	if d.reason == "" {
 		d.reason, d.err = p.cause()
 	}
-	d.model = l.accuse(d.reason)
+	d.model, d.worked = l.accuse(d.reason), l.worked()
 	if text := l.failed.Load(); text != nil {
 		if d.err = errors.New(*text); !l.ready.Load() {
 			d.reason = reasonStart
@@ -135,6 +136,7 @@ func (c *Client) bury(m *mourner, d death) time.Duration {
 	if poison {
 		c.log.Error("worker processes died with the same packets again; they are skipped up to the next keyframe", "packets", given)
 	}
+	c.blame.worked(d.worked)
 	if d.model != "" {
 		c.condemn(d)
 	}
@@ -151,7 +153,7 @@ func (c *Client) condemn(d death) {
 		fix = c.cfg.MemoryFix + ", or take the model out of quality"
 	}
 	why := fmt.Sprintf("worker processes died of it (%s: %v); %s", d.reason, d.err, fix)
-	if rest, condemned := c.blame.died(d.model, why, d.lived, time.Now()); condemned {
+	if rest, condemned := c.blame.died(d.model, why, time.Now()); condemned {
 		c.log.Error("worker processes died of a model; it is not tried for a while", "model", d.model, "reason", d.reason,
 			"err", d.err, "fix", fix, "for", rest)
 	}
@@ -164,10 +166,11 @@ type life struct {
 	done   chan struct{}
 	broken chan error // why write and read have ended
 
-	hello  bool        // of the reader
-	ready  atomic.Bool // it has made its plan and answers
-	heard  atomic.Bool // something came since the last beat
-	gave   atomic.Bool // a picture has come
+	hello  bool                 // of the reader
+	opened map[string]time.Time // models, and when they were first; of the reader
+	ready  atomic.Bool          // it has made its plan and answers
+	heard  atomic.Bool          // something came since the last beat
+	gave   atomic.Bool          // a picture has come
 	failed atomic.Pointer[string]
 	// The models that it is opening and that it opened last.
 	trying, serving atomic.Pointer[string]
@@ -324,6 +327,7 @@ func (l *life) receive(k kind, message []byte) error {
 		if err != nil {
 			return err
 		}
+		p.Enhancer = l.c.names.rungName(p.Enhancer)
 		if l.c.out.tracks == nil {
 			return fmt.Errorf("%w: packet of an unknown track", errMalformed)
 		}
@@ -352,6 +356,7 @@ func (l *life) events(message []byte) error {
 	if err != nil {
 		return err
 	}
+	l.c.names.check(&b)
 	l.work.follow(&b)
 	for _, d := range b.drops {
 		l.c.window.dropped(max(0, d.n))

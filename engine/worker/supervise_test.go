@@ -12,9 +12,9 @@ import (
 	"rave/engine/media"
 )
 
-func testClient(t *testing.T, onRestart func(string)) *Client {
+func testClient(t *testing.T, onRestart func(string), quality ...string) *Client {
 	t.Helper()
-	c, err := New(Config{OnRestart: onRestart, Session: engine.Config{Observer: &heard{}, Log: slog.New(slog.DiscardHandler)}}, nil)
+	c, err := New(Config{OnRestart: onRestart, Session: engine.Config{Quality: quality, Observer: &heard{}, Log: slog.New(slog.DiscardHandler)}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
