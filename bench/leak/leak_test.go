@@ -1,12 +1,16 @@
 package leak_test
 
 import (
+	"context"
+	"errors"
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -24,16 +28,32 @@ func (t tests) Run() int { return t() }
 
 func TestMainSeesWhatIsLeft(t *testing.T) {
 	var file *os.File
+	var nameless int
 	var socket net.Listener
+	var child *exec.Cmd
 	leave := make(chan struct{})
 	for name, c := range map[string]struct {
 		run  tests
 		want int
 	}{
-		"nothing":     {func() int { return 0 }, 0},
-		"failed":      {func() int { return 3 }, 3},
-		"a file":      {func() int { file, _ = os.Open("leak.go"); return 0 }, 1},
-		"a socket":    {func() int { socket, _ = net.Listen("tcp", "127.0.0.1:0"); return 0 }, 1},
+		"nothing":  {func() int { return 0 }, 0},
+		"failed":   {func() int { return 3 }, 3},
+		"a file":   {func() int { file, _ = os.Open("leak.go"); return 0 }, 1},
+		"a socket": {func() int { socket, _ = net.Listen("tcp", "127.0.0.1:0"); return 0 }, 1},
+		"a process": {func() int {
+			child = exec.CommandContext(context.Background(), "true")
+			if err := child.Start(); err != nil {
+				t.Error(err)
+			}
+			return 0
+		}, 1},
+		"something nameless": {func() int {
+			var err error
+			if nameless, err = syscall.InotifyInit(); err != nil { // anon_inode:inotify
+				t.Error(err)
+			}
+			return 0
+		}, 1},
 		"a goroutine": {func() int { go func() { <-leave }(); return 0 }, 1},
 	} {
 		// This test's own goroutines are not the tests'.
@@ -42,10 +62,7 @@ func TestMainSeesWhatIsLeft(t *testing.T) {
 		}
 	}
 	close(leave)
-	if err := file.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := socket.Close(); err != nil {
+	if err := errors.Join(file.Close(), socket.Close(), child.Wait(), syscall.Close(nameless)); err != nil {
 		t.Error(err)
 	}
 }

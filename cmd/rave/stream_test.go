@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"rave/bench/leak"
 	"rave/config"
 	"rave/engine"
 	"rave/engine/media"
@@ -76,13 +76,13 @@ func TestStreamsComeAndGo(t *testing.T) {
 		apply("stays: {source: publish}, cam: {source: 'rtsp://127.0.0.1:9/x', reconnect: {min: 1h, max: 1h}, quality: [lanczos]}", "{[] [] [cam] [stays]}")
 		apply("stays: {source: publish}", "{[] [cam] [] [stays]}")
 		if i == 100 {
-			goroutines, files = runtime.NumGoroutine(), openFiles(t)
+			goroutines, files = runtime.NumGoroutine(), leak.Descriptors()
 		}
 	}
 	if now := runtime.NumGoroutine(); now > goroutines+5 {
 		t.Errorf("%d goroutines after 100 times, %d after 1000", goroutines, now)
 	}
-	if now := openFiles(t); now > files+5 {
+	if now := leak.Descriptors(); now > files+5 {
 		t.Errorf("%d open files after 100 times, %d after 1000", files, now)
 	}
 	if n, err := testutil.GatherAndCount(a.registry); err != nil || n != series {
@@ -189,12 +189,3 @@ type noOutput struct{}
 
 func (noOutput) Tracks([]media.Track) error { return nil }
 func (noOutput) Packet(media.Packet) error  { return nil }
-
-func openFiles(t *testing.T) int {
-	t.Helper()
-	files, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(files)
-}

@@ -2,13 +2,13 @@ package rtsp
 
 import (
 	"log/slog"
-	"os"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"rave/bench/leak"
 	"rave/bench/rawrtsp"
 )
 
@@ -70,14 +70,7 @@ type standing struct {
 	heap              int64
 }
 
-func measure(t *testing.T) standing {
-	t.Helper()
-	files, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Skipf("file descriptors cannot be counted here: %v", err)
-	}
-	return standing{runtime.NumGoroutine(), len(files), liveHeap()}
-}
+func measure() standing { return standing{runtime.NumGoroutine(), leak.Descriptors(), liveHeap()} }
 
 // A thousand readers, whatever way they go, leave nothing behind: no goroutine, no file descriptor, no memory.
 func TestThousandReadersLeaveNothing(t *testing.T) {
@@ -123,16 +116,16 @@ func TestThousandReadersLeaveNothing(t *testing.T) {
 			defer s.mu.Unlock()
 			return len(s.readers)+len(s.watched)+len(s.grants) == 0
 		})
-		return measure(t)
+		return measure()
 	}
 	before := come(0, settled)
 	eventually(t, "as many goroutines and files as after the first", func() bool {
-		before = measure(t)
+		before = measure()
 		return before.goroutines < 2*atOnce
 	})
 	after := come(settled, all)
 	eventually(t, "as many goroutines and files as before", func() bool {
-		after = measure(t)
+		after = measure()
 		return after.goroutines <= before.goroutines && after.files <= before.files
 	})
 	t.Logf("after %d readers %+v, after %d %+v", settled, before, all, after)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"rave/bench/leak"
 	"rave/engine"
 	"rave/engine/worker"
 )
@@ -282,14 +283,10 @@ func TestEnd(t *testing.T) {
 		if pid := r.client.PID(); pid != 0 {
 			t.Errorf("%q: worker %d is left", fault, pid)
 		}
-		fds, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if i == 0 {
-			before = len(fds)
-		} else if len(fds) > before {
-			t.Errorf("%q: %d descriptors, %d before", fault, len(fds), before)
+		if n := leak.Descriptors(); i == 0 {
+			before = n
+		} else if n > before {
+			t.Errorf("%q: %d descriptors, %d before", fault, n, before)
 		}
 	}
 }

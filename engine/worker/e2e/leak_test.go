@@ -58,12 +58,9 @@ type left struct{ goroutines, threads, files, memory int }
 
 func look(t *testing.T) left {
 	t.Helper()
-	list := func(path string) int {
-		entries, err := os.ReadDir(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(entries)
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
 	}
 	runtime.GC() // finalizers of os.File
 	debug.FreeOSMemory()
@@ -75,7 +72,7 @@ func look(t *testing.T) left {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return left{runtime.NumGoroutine(), list("/proc/self/task"), list("/proc/self/fd"), pages * os.Getpagesize()}
+	return left{runtime.NumGoroutine(), len(threads), leak.Descriptors(), pages * os.Getpagesize()}
 }
 
 // repeat runs cycles and compares what is left after the first hundred with what is left in the end.
