@@ -45,7 +45,7 @@ type options struct {
 	written *logWriter                     // behind the log
 	watch   *fileWatch                     // the configuration file; nil: there is none
 	load    func() (*config.Config, error) // reads it again
-	hangup  <-chan os.Signal               // SIGHUP; nil: it is not for us
+	hangup  <-chan os.Signal               // SIGHUP, for the file
 }
 
 // shutdownLimit is how long an orderly end may take before the process ends anyway.

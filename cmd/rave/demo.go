@@ -7,9 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,8 +32,8 @@ The environment overrides the configuration, as in RAVE_RTSP_LISTEN=127.0.0.1:95
 				return err
 			}
 			defer cancel()
-			ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // its terminal is closed
-			defer stop()
+			ctx, cancel = untilHangup(ctx)
+			defer cancel()
 			return demo(ctx)
 		},
 	}

@@ -17,10 +17,10 @@ import (
 // lookPeriod is how often the configuration file is looked at.
 const lookPeriod = time.Second
 
-// reloader follows the configuration file: at SIGHUP, and when it has changed. Without a file it only answers SIGHUP.
+// reloader follows the configuration file: at SIGHUP, and when it has changed.
 type reloader struct {
-	watch  *fileWatch // nil: there is no file
-	hangup <-chan os.Signal
+	watch  *fileWatch       // nil: there is no file
+	hangup <-chan os.Signal // nil: there is no file
 	load   func() (*config.Config, error)
 	apply  func(*config.Config) (changes, error)
 	log    *slog.Logger
@@ -58,10 +58,6 @@ func (r *reloader) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.hangup:
-			if r.watch == nil {
-				r.log.Warn("SIGHUP: there is no configuration file to read again; rave serve -c FILE has one")
-				continue
-			}
 			r.reload("SIGHUP")
 		case <-look.C:
 			if r.watch != nil && r.watch.changed() {

@@ -32,28 +32,31 @@ func serveCommand() *cobra.Command {
 pictures and serves each as rtsp://HOST:8554/NAME, and the untouched original as rtsp://HOST:8554/NAME/original.
 Every key of the file can be overridden by the environment, as in RAVE_RTSP_LISTEN=127.0.0.1:9554.
 SIGHUP, or a change of the file, makes a running serve follow it: streams come, go and change without the others noticing;
-a file with a mistake changes nothing, and the log says why.
+a file with a mistake changes nothing, and the log says why. Without a file SIGHUP ends it, as closing the terminal does.
 RUN_FOR=30s in the environment ends it by itself.`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			hangup := make(chan os.Signal, 1) // from now on it does not end the process
-			signal.Notify(hangup, syscall.SIGHUP)
-			defer signal.Stop(hangup)
-			load := func() (*config.Config, error) { return loadConfig(file, args) }
-			opt := options{load: load, hangup: hangup}
-			if file != "" {
-				opt.watch = &fileWatch{path: file}
-				opt.watch.reading()
-			}
-			cfg, err := load()
-			if err != nil {
-				return err
-			}
 			ctx, cancel, err := limited(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer cancel()
+			load := func() (*config.Config, error) { return loadConfig(file, args) }
+			opt := options{load: load}
+			if file != "" {
+				hangup := make(chan os.Signal, 1) // from now on it does not end the process
+				signal.Notify(hangup, syscall.SIGHUP)
+				defer signal.Stop(hangup)
+				opt.hangup, opt.watch = hangup, &fileWatch{path: file}
+				opt.watch.reading()
+			} else {
+				ctx, cancel = untilHangup(ctx)
+				defer cancel()
+			}
+			cfg, err := load()
+			if err != nil {
+				return err
+			}
 			log, written := newLogger(cfg.Log, os.Stderr)
 			defer written.Close()
 			opt.written = written
@@ -62,6 +65,14 @@ RUN_FOR=30s in the environment ends it by itself.`,
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file (see rave.example.yaml)")
 	return cmd
+}
+
+// untilHangup ends ctx when the terminal is closed, unless nohup started the program.
+func untilHangup(ctx context.Context) (context.Context, context.CancelFunc) {
+	if signal.Ignored(syscall.SIGHUP) {
+		return context.WithCancel(ctx)
+	}
+	return signal.NotifyContext(ctx, syscall.SIGHUP)
 }
 
 func loadConfig(file string, args []string) (*config.Config, error) {

@@ -110,6 +110,7 @@ func TestCredentialsForTheCamera(t *testing.T) {
 					t.Errorf("the camera was told %q", said)
 				}
 				keepsSecret(t, p, "cam", "cam/original")
+				knowsNoPassword(t, p.worker(ctx, "cam"))
 			})
 		}
 	}
