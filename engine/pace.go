@@ -45,7 +45,7 @@ const (
 
 // ChangeReasons lists them.
 func ChangeReasons() []string {
-	return []string{ChangeLoaded, ChangeSlow, ChangeFast, ChangeFailed, ChangeAsked}
+	return []string{ChangeLoaded, ChangeSlow, ChangeFast, ChangeFailed, ChangeAsked, ChangeLeftOut}
 }
 
 // pace is how fast a rung is.
