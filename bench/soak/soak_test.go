@@ -5,19 +5,19 @@ import (
 	"encoding/csv"
 	"errors"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"rave/bench/camera"
+	"rave/bench/leak"
 	"rave/bench/reader"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
 func TestScheduleRepeatsAndHoldsItsTimes(t *testing.T) {
 	plan := Schedule(7, time.Hour)

@@ -1,9 +1,10 @@
 package ffmpeg
 
 import (
+	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"rave/bench/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }

@@ -15,8 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"rave/bench/leak"
 	"rave/engine"
 	"rave/engine/enginetest"
 	"rave/engine/media"
@@ -36,13 +35,12 @@ func TestMain(m *testing.M) {
 	case len(os.Args) > 2 && os.Args[1] == "parent":
 		parent(os.Args[2])
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); !errors.Is(err, syscall.ECHILD) {
-			fmt.Fprintf(os.Stderr, "child processes are left: %d, %v\n", pid, err)
-			code = 1
-		}
-		os.Exit(code)
-	}))
+	code := leak.Main(m)
+	if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); !errors.Is(err, syscall.ECHILD) {
+		fmt.Fprintf(os.Stderr, "child processes are left: %d, %v\n", pid, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // spec tells a worker under test what to do wrong.
