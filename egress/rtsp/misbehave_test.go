@@ -255,69 +255,6 @@ func TestPausedReaders(t *testing.T) {
 	}
 }
 
-// A crowd of connections that come to nothing is refused beyond the limit, clearly; others get in at once and see every
-// picture; and what the crowd took comes back.
-func TestCrowdOfHalfOpenConnections(t *testing.T) {
-	const most, crowd = 64, 200
-	s := startServer(t, Config{MaxConnections: most, IdleTimeout: 2 * time.Second})
-	p := s.Path("cam1", PathConfig{KeepGOP: true})
-	began := time.Now()
-	held, refused := 0, 0
-	var last *rawrtsp.Client
-	for i := range crowd {
-		c := dialRaw(t, s, "127.0.0.1")
-		var err error
-		var a rawrtsp.Answer
-		if i%2 == 0 {
-			a, err = c.Do("OPTIONS", "")
-		} else {
-			a, err = c.Do("SETUP", "cam1/trackID=0", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
-		}
-		switch {
-		case err == nil && a.Code == 503 && strings.Contains(a.Status, "too many of one host"):
-			refused++
-			if err := c.HungUp(waitLimit); err != nil {
-				t.Errorf("refused: %v", err)
-			}
-		case err == nil:
-			held++
-			last = c
-		default:
-			t.Errorf("neither served nor refused clearly: %q, %v", a.Status, err)
-		}
-	}
-	if time.Since(began) > 2*time.Second {
-		t.Skip("the machine is too slow: the first of the crowd have gone")
-	}
-	if held != most || refused != crowd-most {
-		t.Errorf("%d of the crowd are held and %d refused", held, refused)
-	}
-	if n := s.Refused()[limit.ManyOfHost]; n != crowd-most {
-		t.Errorf("%d are counted", n)
-	}
-	mustOpen(t, p, videoTrack())
-	good := dialRaw(t, s, "127.0.0.2")
-	if err := good.PlayTCP("cam1"); err != nil {
-		t.Fatalf("a reader from elsewhere: %v", err)
-	}
-	mustWrite(t, p, picture(0, 10, true))
-	if _, err := good.Frame(); err != nil {
-		t.Error(err)
-	}
-	if err := last.HungUp(waitLimit); err != nil {
-		t.Errorf("the crowd: %v", err)
-	}
-	eventually(t, "the crowd's host is served again", func() bool {
-		c, err := rawrtsp.Dial(s.Addr(), "127.0.0.1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		a, err := c.Do("OPTIONS", "")
-		return err == nil && a.Code == 200
-	})
-}
-
 // Wrong passwords by the hundred: a few are compared, the rest refused; elsewhere the right one works meanwhile; the log
 // has a line for each kind of refusal, and no password.
 func TestGuessesAreLimited(t *testing.T) {
