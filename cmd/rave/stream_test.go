@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"rave/bench/leak"
 	"rave/config"
 	"rave/engine"
 	"rave/engine/media"
@@ -21,8 +19,9 @@ import (
 	"rave/ingest"
 )
 
-// TestStreamsComeAndGo adds, changes and removes streams a thousand times: what they took is given back, their metrics are
-// forgotten, and a file that cannot be followed changes nothing.
+// TestStreamsComeAndGo adds, changes and removes streams a thousand times, and every tenth time a published picture goes
+// through a session: what they took is given back, their metrics are forgotten, and a file that cannot be followed changes
+// nothing.
 func TestStreamsComeAndGo(t *testing.T) {
 	parse := func(streams string) *config.Config {
 		t.Helper()
@@ -33,6 +32,8 @@ func TestStreamsComeAndGo(t *testing.T) {
 		}
 		return cfg
 	}
+	const publish = "cam: {source: publish, quality: [lanczos], output: {scale: 1}, encode: {preset: ultrafast}}"
+	tracks, picture := onePicture(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cfg := parse("stays: {source: publish}")
 	a := &app{cfg: cfg, log: slog.New(slog.DiscardHandler), registry: prometheus.NewRegistry()}
@@ -69,21 +70,23 @@ func TestStreamsComeAndGo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var goroutines, files int
+	var before usage
 	for i := range 1000 {
-		apply("stays: {source: publish}, cam: {source: publish}", "{[cam] [] [] [stays]}")
+		apply("stays: {source: publish}, "+publish, "{[cam] [] [] [stays]}")
+		if i%10 == 0 {
+			passes(t, a, "cam", tracks, picture)
+		}
 		apply("stays: {source: publish}, cam: {source: 'rtsp://127.0.0.1:9/x', reconnect: {min: 1h, max: 1h}}", "{[] [] [cam] [stays]}")
 		apply("stays: {source: publish}, cam: {source: 'rtsp://127.0.0.1:9/x', reconnect: {min: 1h, max: 1h}, quality: [lanczos]}", "{[] [] [cam] [stays]}")
 		apply("stays: {source: publish}", "{[] [cam] [] [stays]}")
 		if i == 100 {
-			goroutines, files = runtime.NumGoroutine(), leak.Descriptors()
+			before = used(t)
 		}
 	}
-	if now := runtime.NumGoroutine(); now > goroutines+5 {
-		t.Errorf("%d goroutines after 100 times, %d after 1000", goroutines, now)
-	}
-	if now := leak.Descriptors(); now > files+5 {
-		t.Errorf("%d open files after 100 times, %d after 1000", files, now)
+	now := used(t)
+	t.Logf("after 100 times %+v, after 1000 %+v", before, now)
+	if now.goroutines > before.goroutines+5 || now.files > before.files+5 || now.heap > before.heap+1<<20 || now.resident > before.resident+8<<20 {
+		t.Errorf("after 100 times %+v, after 1000 %+v", before, now)
 	}
 	if n, err := testutil.GatherAndCount(a.registry); err != nil || n != series {
 		t.Errorf("%d series at first, %d at the end, %v", series, n, err)
