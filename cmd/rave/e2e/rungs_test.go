@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"rave/bench/camera"
@@ -17,9 +19,13 @@ func TestRungs(t *testing.T) {
 	path := makeClip(ctx, t, clip.Params{Width: 320, Height: 184, FPS: slowFPS, Frames: slowLoop})
 	cam := startCamera(ctx, t, camera.Config{Clip: path})
 	p := serve(ctx, t, settings{streams: fmt.Sprintf(
-		"  cam: {source: %q, transport: tcp, quality: [luma-slow-x2, luma-copy-x2, lanczos], %s}", cam.URL, quick)})
+		"  cam: {source: %[1]q, transport: tcp, quality: [luma-slow-x2, luma-copy-x2, lanczos], %[2]s}\n"+
+			"  strict: {source: %[1]q, transport: tcp, quality: [luma-slow-x2, lanczos], strict: true, %[2]s}", cam.URL, quick)})
 	p.serves(ctx, "cam")
 	r := watch(t, p.url("cam"), "tcp")
+	p.serves(ctx, "strict")
+	ofStrict := watch(t, p.url("strict"), "tcp")
+	wait(ctx, t, ofStrict, 3) // however slow, it serves
 	p.says(ctx, `WARN.*too slow.*enhancer=luma-slow-x2 ms_per_picture=\S+ ms_between_pictures=40`)
 	p.until(ctx, "cam", "the next entry serves", func(s streamStatus) bool {
 		return s.Enhancer == "luma-copy-x2" && s.Enhancers[0].Reason != "" && s.Enhancers[1].Reason == ""
@@ -42,5 +48,39 @@ func TestRungs(t *testing.T) {
 	})
 	if p.metric("rave_enhancer_changes_total", `stream="cam"`, `from="luma-copy-x2"`, `to="luma-slow-x2"`) != 1 {
 		t.Error("the change is not counted once")
+	}
+	wait(ctx, t, ofStrict, 3)
+	ascending(t, ofStrict)
+	onlyTheFirst(ctx, t, p)
+}
+
+// onlyTheFirst checks that the strict stream has had its first entry all the time, and says so.
+func onlyTheFirst(ctx context.Context, t *testing.T, p *program) {
+	t.Helper()
+	share := func(labels ...string) float64 {
+		return p.metric("rave_enhancer_share", append(labels, `stream="strict"`)...)
+	}
+	eventually(ctx, t, "the share of the strict stream is told", func() error {
+		if first := share(`enhancer="luma-slow-x2"`); first < 0.99 || first > 1.01 {
+			return fmt.Errorf("it is %v", first)
+		}
+		return nil
+	})
+	s, err := p.stream("strict")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(s.Plan, "luma-slow-x2 and nothing else (strict)") || s.Enhancer != "luma-slow-x2" {
+		t.Errorf("the status of the strict stream is %+v", s)
+	}
+	first, all := share(`enhancer="luma-slow-x2"`), share()
+	if all-first > 0.001 {
+		t.Errorf("the strict stream was made by others for %v of the time", all-first)
+	}
+	changes := func(labels ...string) float64 {
+		return p.metric("rave_enhancer_changes_total", append(labels, `stream="strict"`)...)
+	}
+	if begun, n := changes(`from=""`, `to="luma-slow-x2"`), changes(); n != begun {
+		t.Errorf("%v changes of the strict stream are counted, %v of them its begin", n, begun)
 	}
 }
