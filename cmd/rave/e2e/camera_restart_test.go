@@ -131,6 +131,7 @@ func TestSilentCameras(t *testing.T) {
   hushed: {source: %[3]q, quality: [lanczos], %[5]s}
   good: {source: %[4]q, quality: [lanczos]}`, dead, halting, hushed.URL, good.URL, quick)})
 	p.serves(ctx, "good")
+	before := p.gaveUp("good")
 	r := watch(t, p.url("good"), "tcp")
 	wait(ctx, t, r, 1)
 	for stream, want := range map[string]string{
@@ -146,22 +147,28 @@ func TestSilentCameras(t *testing.T) {
 		}
 		return nil
 	})
-	unharmed(ctx, t, p, "good", r)
+	unharmed(ctx, t, p, "good", r, loop, before)
 }
 
 // unharmed checks that a stream's reader has got every frame since it started, but for those that the program says it
-// gave up because the machine was too busy.
-func unharmed(ctx context.Context, t *testing.T, p *program, stream string, r *reader.Reader) {
+// gave up because the machine was too busy; before is what it had given up before the reader started.
+func unharmed(ctx context.Context, t *testing.T, p *program, stream string, r *reader.Reader, loop int, before float64) {
 	t.Helper()
 	wait(ctx, t, r, 1)
 	c := count(r.Seen(), loop)
-	busy := p.metric("rave_frames_dropped_total", fmt.Sprintf("stream=%q", stream), `reason="overload"`) +
-		p.metric("rave_frames_dropped_total", fmt.Sprintf("stream=%q", stream), `reason="late"`)
+	busy := p.gaveUp(stream) - before
 	if c.unreadable+c.twice+c.backwards > 0 || float64(c.lost) > busy {
-		t.Errorf("%s: %v of %d pictures; the program gave up %v", stream, c, len(r.Seen()), busy)
+		t.Errorf("%s: %v of %d pictures; the program gave up %v: %s", stream, c, len(r.Seen()), busy, drops(t, p, stream))
 	}
 	if c.lost > 0 {
 		t.Logf("%s: the machine is busy: %v", stream, c)
 	}
 	ascending(t, r)
+}
+
+// gaveUp is how many of a stream's pictures the program has given up because the machine was too busy.
+func (p *program) gaveUp(stream string) float64 {
+	p.t.Helper()
+	label := fmt.Sprintf("stream=%q", stream)
+	return p.metric("rave_frames_dropped_total", label, `reason="overload"`) + p.metric("rave_frames_dropped_total", label, `reason="late"`)
 }

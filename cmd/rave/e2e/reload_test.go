@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"rave/bench/camera"
+	"rave/bench/clip"
 	"rave/bench/process"
 	"rave/bench/reader"
 )
@@ -74,9 +75,10 @@ func connected(t *testing.T, what string, r *reader.Reader) {
 	}
 }
 
-// TestReload adds, removes and changes streams five times. One stream is never touched: its readers lose no frame, keep
-// their connection, and its worker goes on. The readers of the one that changes stay as well, and those of its original
-// lose nothing while only the picture changes.
+// TestReload adds, removes and changes streams five times. Two streams are never touched: their readers keep their
+// connection, their workers go on, and those of the originals lose no frame. Of the enhanced pictures the slow one loses
+// none, and the one at a usual rate none that RAVE does not count as given up because the machine was busy. The readers
+// of the one that changes stay as well, and those of its original lose nothing while only the picture changes.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	ctx := deadline(t)
@@ -86,23 +88,28 @@ func TestReload(t *testing.T) {
 	}
 	// A lower rate forgives that the machine is busy starting workers: two pictures wait before one is dropped.
 	slow := startCamera(ctx, t, camera.Config{FPS: 4})
-	untouched, lanczos := line("untouched", slow, "quality: [lanczos]"), "quality: [lanczos]"
+	usual := startCamera(ctx, t, camera.Config{Clip: makeClip(ctx, t, clip.Params{FPS: slowFPS, Frames: slowLoop})})
+	lanczos := "quality: [lanczos]"
+	untouched := line("untouched", slow, lanczos) + line("usual", usual, lanczos)
 	first := settings{streams: untouched + line("changes", cam, lanczos) + line("goes", cam, lanczos)}
 	p := serve(ctx, t, first)
-	readers := map[string]*reader.Reader{}
-	for _, path := range []string{"untouched", "untouched/original", "changes", "changes/original", "goes"} {
+	readers, busy := map[string]*reader.Reader{}, 0.0
+	for _, path := range []string{"untouched", "untouched/original", "usual", "usual/original", "changes", "changes/original", "goes"} {
 		p.serves(ctx, path)
+		if path == "usual" {
+			busy = p.gaveUp(path)
+		}
 		readers[path] = watch(t, p.url(path), "tcp")
 		wait(ctx, t, readers[path], 3)
 	}
-	worker := p.worker(ctx, "untouched")
+	workers := map[string]int{"untouched": p.worker(ctx, "untouched"), "usual": p.worker(ctx, "usual")}
 	for i, step := range []struct {
 		how     func(*program, string)
 		streams string
 		says    string
 		check   func()
 	}{
-		{hangup, line("changes", cam, "quality: [luma-copy-x2, lanczos]") + untouched, `why=SIGHUP added=\[\] removed=\[goes\] changed=\[changes\] unchanged=\[untouched\]`, func() {
+		{hangup, line("changes", cam, "quality: [luma-copy-x2, lanczos]") + untouched, `why=SIGHUP added=\[\] removed=\[goes\] changed=\[changes\] unchanged="?\[untouched usual\]`, func() {
 			gone(ctx, t, "a reader of a stream that was removed", readers["goes"])
 			if code, answer, err := describe(p.rtsp, "goes"); err != nil || code != http.StatusNotFound {
 				t.Errorf("a stream that was removed: %d, %v, %s", code, err, answer)
@@ -130,8 +137,8 @@ func TestReload(t *testing.T) {
 				p.serves(ctx, "goes")
 				wait(ctx, t, watch(t, p.url("goes"), "tcp"), 3)
 			}},
-		{hangup, first.streams, `added=\[\] removed=\[\] changed=\[changes\] unchanged="?\[untouched goes\]`, func() {}},
-		{hangup, first.streams, `changed=\[\] unchanged="?\[untouched changes goes\]`, func() {}},
+		{hangup, first.streams, `added=\[\] removed=\[\] changed=\[changes\] unchanged="?\[untouched usual goes\]`, func() {}},
+		{hangup, first.streams, `changed=\[\] unchanged="?\[untouched usual changes goes\]`, func() {}},
 	} {
 		next := first
 		next.streams = step.streams
@@ -143,13 +150,23 @@ func TestReload(t *testing.T) {
 		}
 		step.check()
 	}
-	if now := p.worker(ctx, "untouched"); now != worker {
-		t.Errorf("the worker of the untouched stream went from %d to %d", worker, now)
+	for stream, worker := range workers {
+		if now := p.worker(ctx, stream); now != worker {
+			t.Errorf("the worker of the untouched stream %s went from %d to %d", stream, worker, now)
+		}
 	}
 	delete(readers, "goes")
+	// Passing packets on needs no encoder: the original loses nothing, however busy the machine is.
+	if c := count(readers["usual/original"].Seen(), slowLoop); c != (counts{}) {
+		t.Errorf("usual/original: %v; dropped by RAVE: %s", c, drops(t, p, "usual"))
+	}
+	unharmed(ctx, t, p, "usual", readers["usual"], slowLoop, busy)
 	for path, r := range readers {
 		connected(t, path, r)
 		ascending(t, r)
+		if strings.HasPrefix(path, "usual") {
+			continue // seen to above, in its own loop
+		}
 		if c := count(r.Seen(), loop); c.unreadable > 0 || strings.HasPrefix(path, "untouched") && (c != counts{}) {
 			t.Errorf("%s: %v; dropped by RAVE: %v", path, c, p.metric("rave_frames_dropped_total", `stream="untouched"`))
 		}
