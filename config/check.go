@@ -10,17 +10,19 @@ import (
 // found before: everything below the same stream, user or section.
 func (c *Config) check(before []problem) []problem {
 	var out []problem
+	failed := map[string]bool{}
+	for _, p := range before {
+		failed[entry(p.path)] = true
+	}
 	fail := func(path, format string, args ...any) {
-		if !slices.ContainsFunc(before, func(p problem) bool { return entry(p.path) == entry(path) }) {
+		if !failed[entry(path)] {
 			out = append(out, problem{c.placeOf(path), path, fmt.Sprintf(format, args...)})
 		}
 	}
 	if !broken(before, "users") && !broken(before, "auth") {
 		c.checkListen(fail)
 	}
-	for i, u := range c.Users {
-		c.checkUser(fmt.Sprintf("users[%d]", i), u, c.Users[:i], fail)
-	}
+	c.checkUsers(fail)
 	c.checkReconnect("stream_defaults", c.StreamDefaults, fail)
 	for _, s := range c.Streams {
 		c.checkStream("streams."+s.Name, s, fail)
@@ -51,32 +53,43 @@ func (c *Config) checkListen(fail failFunc) {
 	}
 }
 
-func (c *Config) checkUser(path string, u User, others []User, fail failFunc) {
-	switch {
-	case u.Name == "":
+func (c *Config) checkUsers(fail failFunc) {
+	var names []string
+	streams, users, hints := map[string]bool{AllStreams: true}, map[string]bool{}, 0
+	for _, s := range c.Streams {
+		names, streams[s.Name] = append(names, s.Name), true
+	}
+	for i, u := range c.Users {
+		path := fmt.Sprintf("users[%d]", i)
+		if users[u.Name] && u.Name != "" {
+			fail(path+".name", "%s is the name of two users", show(u.Name))
+		}
+		users[u.Name] = true
+		checkUser(path, u, fail)
+		for i, s := range u.Streams {
+			if streams[s] {
+				continue
+			}
+			hint := `"*" means all`
+			if hints++; hints <= maxTold { // it takes its time, and no more are told
+				if best, ok := nearest(s, names); ok {
+					hint = "did you mean " + best + "?"
+				}
+			}
+			fail(fmt.Sprintf("%s.streams[%d]", path, i), "%s is not one of streams; %s", show(s), hint)
+		}
+	}
+}
+
+func checkUser(path string, u User, fail failFunc) {
+	if u.Name == "" {
 		fail(path+".name", "is missing")
-	case slices.ContainsFunc(others, func(o User) bool { return o.Name == u.Name }):
-		fail(path+".name", "%s is the name of two users", show(u.Name))
 	}
 	switch {
 	case u.Password == "" && u.PasswordHash == "":
 		fail(path+".password", "is missing; set password, or password_hash as rave password prints it")
 	case u.Password != "" && u.PasswordHash != "":
 		fail(path+".password_hash", "stands beside password; keep one of the two")
-	}
-	var names []string
-	for _, s := range c.Streams {
-		names = append(names, s.Name)
-	}
-	for i, s := range u.Streams {
-		if s == AllStreams || slices.Contains(names, s) {
-			continue
-		}
-		hint := `"*" means all`
-		if best, ok := nearest(s, names); ok {
-			hint = "did you mean " + best + "?"
-		}
-		fail(fmt.Sprintf("%s.streams[%d]", path, i), "%s is not one of streams; %s", show(s), hint)
 	}
 }
 
@@ -120,16 +133,20 @@ func (c *Config) CheckModels(builtin []string) error {
 		known = append(known, name)
 	}
 	slices.Sort(known)
+	list := enumerate(known)
+	if more := len(known) - maxTold; more > 0 {
+		list = fmt.Sprintf("%s, … (%d more)", strings.Join(known[:maxTold], ", "), more)
+	}
 	var problems []problem
 	check := func(path string, quality []string) {
 		for i, q := range quality {
-			if slices.Contains(known, q) {
+			if _, ok := slices.BinarySearch(known, q); ok {
 				continue
 			}
 			at := fmt.Sprintf("%s.quality[%d]", path, i)
 			problems = append(problems, problem{c.placeOf(at), at,
 				fmt.Sprintf("%s is not a known enhancer; use %s, or name an .onnx file in models", show(q),
-					enumerate(known))})
+					list)})
 		}
 	}
 	for _, s := range c.Streams {

@@ -195,14 +195,19 @@ func (c *Config) models() dict {
 
 // streams is the mapping of names to streams; each starts from the defaults.
 func (c *Config) streams() dict {
+	index := map[string]int{} // there may be thousands
+	for i, s := range c.Streams {
+		index[s.Name] = i
+	}
 	return dict{
 		check: checkStreamName,
 		entry: func(name string) rule {
-			i := slices.IndexFunc(c.Streams, func(s Stream) bool { return s.Name == name })
-			if i < 0 {
+			i, ok := index[name]
+			if !ok {
 				s := c.StreamDefaults
 				s.Name, s.Quality = name, slices.Clone(s.Quality)
 				c.Streams, i = append(c.Streams, s), len(c.Streams)
+				index[name] = i
 			}
 			return c.Streams[i].schema()
 		},

@@ -47,7 +47,10 @@ func (p problem) Error() string {
 	return fmt.Sprintf("%s: %s: %s", p.place, p.path, p.text)
 }
 
-// join returns the problems as one error, in the order of the file; what the environment set comes last.
+// maxTold is how many problems an error tells; whoever mends those sees the next ones.
+const maxTold = 20
+
+// join returns the first problems as one error, in the order of the file; what the environment set comes last.
 func join(problems []problem) error {
 	slices.SortStableFunc(problems, func(a, b problem) int {
 		if a.place.origin != b.place.origin {
@@ -55,9 +58,12 @@ func join(problems []problem) error {
 		}
 		return a.place.line - b.place.line
 	})
-	errs := make([]error, len(problems))
-	for i, p := range problems {
-		errs[i] = p
+	var errs []error
+	for _, p := range problems[:min(len(problems), maxTold)] {
+		errs = append(errs, p)
+	}
+	if more := len(problems) - maxTold; more > 0 {
+		errs = append(errs, fmt.Errorf("… and %d more", more))
 	}
 	return errors.Join(errs...)
 }
@@ -198,6 +204,7 @@ func (l list) read(d *decoder, path string, n *yaml.Node) {
 		return
 	}
 	var items []string
+	seen := map[string]bool{}
 	for i, item := range n.Content {
 		item = resolve(item)
 		at := fmt.Sprintf("%s[%d]", path, i)
@@ -206,7 +213,7 @@ func (l list) read(d *decoder, path string, n *yaml.Node) {
 		switch {
 		case !ok:
 			continue
-		case slices.Contains(items, text):
+		case seen[text]:
 			d.fail(at, item, "%s is in the list twice", show(text))
 			continue
 		case l.check != nil:
@@ -215,7 +222,7 @@ func (l list) read(d *decoder, path string, n *yaml.Node) {
 				continue
 			}
 		}
-		items = append(items, text)
+		items, seen[text] = append(items, text), true
 	}
 	if len(n.Content) == 0 {
 		d.fail(path, n, "is empty; %s", l.atLeast)

@@ -38,6 +38,9 @@ func (d *decoder) overlay(root *yaml.Node, schema section, environ, reserved []s
 		vars = append(vars, variable{strings.TrimPrefix(name, envPrefix), text})
 	}
 	slices.SortFunc(vars, func(a, b variable) int { return strings.Compare(a.name, b.name) })
+	if len(vars) == 0 { // to list all that could be set takes its time
+		return
+	}
 	index := indexLeaves(root, schema)
 	for _, v := range vars {
 		if l, ok := newEntry(v.name); ok && len(index[v.name]) == 0 {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -12,22 +11,21 @@ import (
 )
 
 // Load reads a file and the environment (os.Environ). Without a path only the environment counts. Relative paths of
-// models and of the ONNX Runtime library are taken from the file's folder. Variables in reserved are not ours, though
-// they begin with RAVE_.
+// models and of the ONNX Runtime library are taken from the file's folder, or without a file from the working folder.
+// Variables in reserved are not ours, though they begin with RAVE_.
 func Load(path string, environ []string, reserved ...string) (*Config, error) {
-	if path == "" {
-		return Parse(nil, "", environ, reserved...)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+	var data []byte
+	if path != "" {
+		var err error
+		if data, err = readFile(path); err != nil {
+			return nil, fmt.Errorf("read configuration: %w", err)
+		}
 	}
 	c, err := Parse(data, path, environ, reserved...)
 	if err != nil {
 		return nil, err
 	}
-	c.resolvePaths(filepath.Dir(path))
-	return c, nil
+	return c, c.resolvePaths(filepath.Dir(path))
 }
 
 // Parse reads the contents of a file, which errors call name, and the environment.
@@ -47,7 +45,11 @@ func ForURL(url string, environ []string, reserved ...string) (*Config, error) {
 	d.origins[source] = "command line"
 	root := &yaml.Node{Kind: yaml.MappingNode}
 	d.put(root, []string{"streams", "camera", "source"}, source)
-	return d.config(root, environ, reserved)
+	c, err := d.config(root, environ, reserved)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.resolvePaths("")
 }
 
 // config turns the tree of a file into a Config.
@@ -68,20 +70,6 @@ func (d *decoder) config(root *yaml.Node, environ, reserved []string) (*Config, 
 // Errorf returns an error about a key, such as "streams.cam1.quality[0]", that names where it was set.
 func (c *Config) Errorf(path, format string, args ...any) error {
 	return problem{c.placeOf(path), path, fmt.Sprintf(format, args...)}
-}
-
-// resolvePaths makes relative paths relative to dir.
-func (c *Config) resolvePaths(dir string) {
-	fix := func(path string) string {
-		if path == "" || filepath.IsAbs(path) {
-			return path
-		}
-		return filepath.Join(dir, path)
-	}
-	c.ONNXRuntime.Library = fix(c.ONNXRuntime.Library)
-	for name, path := range c.Models {
-		c.Models[name] = fix(path)
-	}
 }
 
 // String returns the configuration as a file in which every secret is replaced.

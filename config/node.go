@@ -1,7 +1,6 @@
 package config
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -82,18 +81,26 @@ func child(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// keys returns the keys of a mapping.
-func keys(n *yaml.Node) []string {
-	var names []string
+// namedNode is a key of a mapping with its value.
+type namedNode struct {
+	name  string
+	value *yaml.Node
+}
+
+// named returns the keys of a mapping with their values: of a key that is given twice, the first.
+func named(n *yaml.Node) []namedNode {
+	var all []namedNode
 	if n == nil || n.Kind != yaml.MappingNode {
-		return names
+		return all
 	}
-	for i := 0; i < len(n.Content); i += 2 {
-		if k := resolve(n.Content[i]).Value; !slices.Contains(names, k) {
-			names = append(names, k)
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if k := resolve(n.Content[i]).Value; !seen[k] {
+			seen[k] = true
+			all = append(all, namedNode{k, resolve(n.Content[i+1])})
 		}
 	}
-	return names
+	return all
 }
 
 func textNode(text string) *yaml.Node {

@@ -125,9 +125,9 @@ func (m dict) write() *yaml.Node {
 
 func (m dict) leaves(n *yaml.Node) []leaf {
 	var out []leaf
-	for _, name := range append([]string{anyName}, keys(n)...) {
-		for _, l := range m.entry(name).leaves(child(n, name)) {
-			out = append(out, l.under(name, name))
+	for _, e := range append([]namedNode{{name: anyName}}, named(n)...) {
+		for _, l := range m.entry(e.name).leaves(e.value) {
+			out = append(out, l.under(e.name, e.name))
 		}
 	}
 	return out

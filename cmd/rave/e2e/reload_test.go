@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -199,7 +200,8 @@ func TestBadReload(t *testing.T) {
 		{written, with("  cam: {source: publish, quality: [live-x3]}"), `rave.yaml:1\d: streams.cam.quality.0.: .*live-x3.* is not a known enhancer`},
 		{hangup, strings.Replace(with(""), p.rtsp, "127.0.0.1:9999", 1),
 			`rave.yaml:2: rtsp.listen: is .*127.0.0.1:9999.* now, and was .*` + p.rtsp + `.* cannot change while RAVE runs; restart rave`},
-		{func(p *program, _ string) { _ = os.Remove(p.file) }, "", `read configuration: open .*rave.yaml: no such file`},
+		{func(p *program, _ string) { _ = errors.Join(os.Remove(p.file), syscall.Mkfifo(p.file, 0o600)) }, "", `rave.yaml is not a regular file .prw-------.; save`},
+		{func(p *program, _ string) { _ = os.Remove(p.file) }, "", `read configuration: stat .*rave.yaml: no such file`},
 	} {
 		p.follow(ctx, c.yaml, c.how, "error", i+1)
 		p.says(ctx, "ERROR.*configuration not reloaded.*"+c.says)
