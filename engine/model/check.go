@@ -47,6 +47,9 @@ type checker struct {
 }
 
 func (c *checker) model(b []byte) error {
+	if len(b) == 0 {
+		return fmt.Errorf("it cannot be read as ONNX: it is empty; copy or export it again")
+	}
 	err := fields(b, only(1, 7), func(f field) error {
 		switch f.number {
 		case 7:

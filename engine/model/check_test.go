@@ -38,7 +38,8 @@ func hostile() map[string]struct {
 	attribute = attribute.Text(1, "value").Bytes(5, external)
 	huge := ox.Message(nil).Int(1, 1<<20).Int(1, 1<<20).Int(1, 1<<20).Int(2, ox.Float32).Text(8, "w")
 	return map[string]c{
-		"empty":                {nil, "holds no graph"},
+		"empty":                {nil, "it is empty; copy or export it again"},
+		"no graph":             {ox.Message(nil).Int(1, 8), "holds no graph"},
 		"text":                 {ox.Message("this is not a model"), "cannot be read as ONNX"},
 		"two graphs":           {append(ox.Copy().Model(), ox.Copy().Model()...), "cannot be read as ONNX"},
 		"group":                {append(ox.Copy().Model(), 0x7b), "cannot be read as ONNX"},

@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -30,7 +31,13 @@ func checkLibrary(path string) error {
 		return err
 	}
 	defer f.Close()
+	if info.Size() == 0 {
+		return fmt.Errorf("%s is empty, and not a shared library; copy or unpack it again", path)
+	}
 	lib, err := elf.NewFile(f)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return endsEarly(path, f)
+	}
 	if err != nil {
 		return fmt.Errorf("%s is not a shared library: %w", path, err)
 	}
@@ -52,6 +59,15 @@ func checkLibrary(path string) error {
 		return nil // GetApi has the last word
 	}
 	return fmt.Errorf("%s is not ONNX Runtime: it has no %s", path, apiSymbol)
+}
+
+// endsEarly tells the beginning of a library from a short file of another kind.
+func endsEarly(path string, f io.ReaderAt) error {
+	magic := make([]byte, len(elf.ELFMAG))
+	if n, _ := f.ReadAt(magic, 0); string(magic[:n]) != elf.ELFMAG {
+		return fmt.Errorf("%s is not a shared library: it does not begin like one", path)
+	}
+	return fmt.Errorf("%s is incomplete: the file ends before the library does; copy or unpack it again", path)
 }
 
 // older compares versions such as 1.17.0 and 1.31.

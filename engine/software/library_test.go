@@ -55,9 +55,11 @@ func TestCheckLibrary(t *testing.T) {
 		"folder":          {t.TempDir(), "is not a file"},
 		"pipe":            {fifo, "is not a file"},
 		"device":          {"/dev/zero", "is not a file"},
-		"empty":           {write(""), "not a shared library"},
+		"empty":           {write(""), "is empty, and not a shared library"},
+		"short":           {write("text"), "not a shared library: it does not begin like one"},
 		"text":            {write("not a library, but long enough for a header of ELF to be read from it. And on and on."), "not a shared library"},
-		"truncated":       {write(string(real[:200])), ""},
+		"truncated":       {write(string(real[:200])), "is incomplete: the file ends before the library does; copy"},
+		"half":            {write(string(real[:len(real)/2])), "is incomplete"},
 		"another machine": {write(string(arm)), "EM_AARCH64"},
 		"another library": {compile(t, "int answer(void) { return 42; }", ""), "is not ONNX Runtime"},
 		"a user of it":    {compile(t, "void *OrtGetApiBase(void); void *use(void) { return OrtGetApiBase(); }", ""), "is not ONNX Runtime"},
@@ -72,6 +74,18 @@ func TestCheckLibrary(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		case err != nil && (!strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), c.path)):
 			t.Errorf("%s: %v lacks %q or the path", name, err, c.err)
+		}
+	}
+}
+
+// TestRelativeLibrary: the file that is judged is the one that is loaded, also by a name that the system would search for.
+func TestRelativeLibrary(t *testing.T) {
+	path := compile(t, "void *OrtGetApiBase(void) { return 0; }", "1.99.0")
+	t.Chdir(filepath.Dir(path))
+	for _, name := range []string{filepath.Base(path), "./" + filepath.Base(path)} {
+		_, err := New(Config{Library: name}).OpenRuntime()
+		if err == nil || !strings.Contains(err.Error(), "): "+path+": ") || strings.Contains(err.Error(), "no such file") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (d *Device) OpenRuntime() (string, error) {
 	var tried []string
 	var reasons []error
 	for _, path := range d.libraries() {
-		err := openLibrary(path)
+		err := d.openLibrary(path)
 		if err != nil {
 			tried = append(tried, path)
 			if !errors.Is(err, fs.ErrNotExist) || d.cfg.Library != "" {
@@ -71,9 +71,15 @@ func (d *Device) OpenRuntime() (string, error) {
 		"the binary (in a source tree: run `make setup`), or set onnxruntime.library to the path of libonnxruntime.so", MinRuntime, strings.Join(tried, ", "), why)
 }
 
-// openLibrary loads the library at a path, or, if it is only a name, where the system keeps libraries.
-func openLibrary(path string) error {
-	if strings.ContainsRune(path, filepath.Separator) {
+// openLibrary loads the library at a path, or, if it is only a name that nobody configured, where the system keeps
+// libraries. The path is made absolute: for dlopen(3) a bare name means the system's folders, so that another file would
+// be loaded than the one that was judged.
+func (d *Device) openLibrary(path string) error {
+	if d.cfg.Library != "" || strings.ContainsRune(path, filepath.Separator) {
+		var err error
+		if path, err = filepath.Abs(path); err != nil {
+			return fmt.Errorf("find the folder of the library: %w", err)
+		}
 		if err := checkLibrary(path); err != nil {
 			return err
 		}
@@ -100,6 +106,18 @@ func (d *Device) libraries() []string {
 			filepath.Join(dir, "..", "lib", "rave", "libonnxruntime.so"))
 	}
 	return append(paths, "libonnxruntime.so.1", "libonnxruntime.so")
+}
+
+// LibraryFile returns where ONNX Runtime is taken from, without loading it: the configured file, the one beside the
+// binary, or the name that the system searches for.
+func (d *Device) LibraryFile() string {
+	paths := d.libraries()
+	for _, path := range paths {
+		if checkLibrary(path) == nil {
+			return path
+		}
+	}
+	return paths[len(paths)-1]
 }
 
 // open loads a model and finds out its properties by running it once on a small picture.
