@@ -116,7 +116,7 @@ func (d *Decoder) Send(data []byte, pts int64) (Found, error) {
 	case err >= 0:
 		return Found{Damaged: found&C.RAVE_DAMAGED != 0, Missing: found&C.RAVE_MISSING != 0}, nil
 	case found&C.RAVE_TOO_LARGE != 0:
-		return Found{}, tooLarge(d.cfg, int(width), int(height))
+		return Found{}, wrongSize(d.cfg, int(width), int(height))
 	default:
 		return Found{}, fmt.Errorf("decode: %w", astiav.Error(err))
 	}

@@ -47,6 +47,20 @@ func TestLiveInputHasItsOwnDecoders(t *testing.T) {
 	}
 }
 
+// TestPictureWithoutSize: of a picture that declares no pixels the error does not say that it has too many.
+func TestPictureWithoutSize(t *testing.T) {
+	_, packets := enginetest.Stream(t, enginetest.MJPEG420)
+	d, err := NewDecoder(DecoderConfig{Stream: "cam", Codec: media.MJPEG, MaxPixels: 8192 * 4608, Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	_, err = d.Send(declare(t, media.MJPEG, packets[0].Data, 0, 0), 0)
+	if err == nil || strings.Contains(err.Error(), "max_pixels") || !strings.Contains(err.Error(), "stream cam: the camera sends a picture of 0x0 pixels") {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestHugePicturesAreRefused: a few bytes that declare a picture above the limit take no memory, and the error says which
 // stream, what size, and which setting.
 func TestHugePicturesAreRefused(t *testing.T) {

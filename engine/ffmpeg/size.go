@@ -83,6 +83,15 @@ func codedSize(codec media.Codec, sps []byte) (width, height int) {
 	return (int(s.PicWidthInMbsMinus1) + 1) * block, rows
 }
 
+// wrongSize is about a picture that FFmpeg refuses for its size.
+func wrongSize(cfg DecoderConfig, width, height int) error {
+	if width <= 0 || height <= 0 {
+		return fmt.Errorf("stream %s: the camera sends a picture of %dx%d pixels, which is damaged; if it goes on, restart the camera or "+
+			"update its firmware", cfg.Stream, width, height)
+	}
+	return tooLarge(cfg, width, height)
+}
+
 func tooLarge(cfg DecoderConfig, width, height int) error {
 	return fmt.Errorf("stream %s: the camera sends %dx%d pixels, and max_pixels is %d; lower the camera's resolution, or raise "+
 		"max_pixels of the stream", cfg.Stream, width, height, cfg.MaxPixels)

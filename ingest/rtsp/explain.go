@@ -22,7 +22,7 @@ func (p *Pull) explain(err error) error {
 	if p.redacted != "" {
 		where += " (" + p.redacted + ")"
 	}
-	err = permanent(err)
+	err = answered(err)
 	if fix := p.fix(err); fix != "" {
 		err = fmt.Errorf("%s: %w: %s", where, err, fix)
 	} else {
@@ -74,12 +74,29 @@ func (p *Pull) fixStatus(code base.StatusCode) string {
 	}
 }
 
-// permanent marks what another attempt will not cure: refused credentials among them, since cameras lock out a client
-// that tries them again and again.
-func permanent(err error) error {
+// answered says in plain words that the camera refuses. What another attempt will not cure is marked: refused credentials
+// among them, since cameras lock out a client that tries them again and again.
+func answered(err error) error {
 	var status liberrors.ErrClientBadStatusCode
-	if errors.As(err, &status) && (status.Code == base.StatusUnauthorized || status.Code == base.StatusForbidden) {
-		return fmt.Errorf("%w (%w)", err, ingest.ErrPermanent)
+	if !errors.As(err, &status) {
+		return err
 	}
-	return err
+	return refusal{status: status, permanent: status.Code == base.StatusUnauthorized || status.Code == base.StatusForbidden}
+}
+
+// refusal is an answer other than 200. That it is permanent need not be read: the fix says so.
+type refusal struct {
+	status    liberrors.ErrClientBadStatusCode
+	permanent bool
+}
+
+func (r refusal) Error() string {
+	return fmt.Sprintf("the camera answers %d (%s)", r.status.Code, r.status.Message)
+}
+
+func (r refusal) Unwrap() []error {
+	if r.permanent {
+		return []error{r.status, ingest.ErrPermanent}
+	}
+	return []error{r.status}
 }

@@ -191,8 +191,8 @@ func TestPullErrorsSayTheFix(t *testing.T) {
 		want      []string
 		permanent bool
 	}{
-		{name: "no login", cam: []cameraOptions{login("u", "right")}, want: []string{"401", "check username and password of stream cam1"}, permanent: true},
-		{name: "no path", cam: []cameraOptions{func(c *camera) { c.status = base.StatusNotFound }}, want: []string{"404", "check the path"}},
+		{name: "no login", cam: []cameraOptions{login("u", "right")}, want: []string{": the camera answers 401 (Unauthorized): check username and password of stream cam1"}, permanent: true},
+		{name: "no path", cam: []cameraOptions{func(c *camera) { c.status = base.StatusNotFound }}, want: []string{": the camera answers 404 (Not Found): check the path"}},
 		{name: "codec", format: vp9, want: []string{"video VP9", "H.264, H.265 or MJPEG"}, permanent: true},
 		{name: "no video", format: opusFormat(), want: []string{"no video is offered", "audio Opus"}, permanent: true},
 		{name: "refused", addr: closed, want: []string{"connection refused", closed}},
