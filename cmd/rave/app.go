@@ -141,7 +141,7 @@ func (a *app) announce() {
 
 // checkResources says what a configuration needs and does not get.
 func (a *app) checkResources(cfg *config.Config) {
-	a.checkFiles(len(cfg.Streams))
+	a.checkFiles(cfg)
 	d := software.New(software.Config{Models: cfg.Models})
 	for name := range cfg.Models {
 		if err := d.CheckModelFile(name); err != nil {

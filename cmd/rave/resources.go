@@ -2,36 +2,49 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"rave/config"
+	web "rave/egress/http"
 )
 
-// What open files RAVE takes: measured with one camera on TCP and a worker, and rounded up for cameras on UDP.
+// What open files RAVE takes: measured with one camera on TCP and a worker, and rounded up for cameras on UDP. Each
+// connection takes one.
 const (
 	filesAtRest    = 24
 	filesPerStream = 16
 )
 
+const filesFix = "raise the limit of open files with ulimit -n, LimitNOFILE= of the systemd unit or --ulimit nofile= of the container " +
+	"(of the whole machine: sysctl fs.file-max)"
+
 // checkFiles says when the limit of open files will not do for the streams. Go's runtime has raised the soft limit to
 // the hard one before main.
-func (a *app) checkFiles(streams int) {
+func (a *app) checkFiles(cfg *config.Config) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		a.log.Debug("the limit of open files is not known", "err", err)
 		return
 	}
-	need := uint64(filesAtRest + filesPerStream*streams)
-	if limit.Cur >= 2*need { // the other half is for readers
+	need := uint64(filesAtRest + filesPerStream*len(cfg.Streams))
+	all := max(2*need, need+uint64(cfg.RTSP.MaxConnections+web.MaxConnections))
+	if limit.Cur >= all {
 		return
 	}
-	a.log.Error("the limit of open files is low: cameras or readers may be refused; raise it with ulimit -n, LimitNOFILE= of the "+
-		"systemd unit or --ulimit nofile= of the container", "limit", limit.Cur, "streams_need", need, "with_readers_at_least", 2*need)
+	level, what := slog.LevelWarn, "the limit of open files does not do for all connections that are allowed: readers may be refused; "
+	if limit.Cur < 2*need {
+		level, what = slog.LevelError, "the limit of open files is low: cameras or readers may be refused; "
+	}
+	a.log.Log(context.Background(), level, what+filesFix, "limit", limit.Cur, "streams_need", need, "with_all_connections", all)
 }
 
 // memoryLimit returns the bytes of memory that this process and its workers may use together: the machine's, or what
@@ -90,6 +103,8 @@ func machineMemory() int64 {
 func (a *app) cannotListen(key, other string, err error) error {
 	fix := "choose another address"
 	switch {
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		fix, other = filesFix, ""
 	case errors.Is(err, syscall.EADDRINUSE):
 		fix = "end what uses it" + holder(err) + ", or choose another port"
 	case errors.Is(err, syscall.EACCES):

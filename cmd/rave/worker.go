@@ -35,13 +35,25 @@ type workerSpec struct {
 
 const memoryFix = "raise limits.worker_memory, or use a smaller model or a smaller picture"
 
-// workerMemory is the limit of each worker, in bytes.
+// workerMemory is the limit of each worker, in bytes: with auto, as many streams as there are now share half of what
+// there is. A session keeps what it was given.
 func (a *app) workerMemory() int64 {
 	if m := a.cfg.Limits.WorkerMemory; m != config.MemoryAuto {
 		return int64(m)
 	}
 	bytes, _ := memoryLimit()
-	return max(bytes/2, 512<<20) // less than that holds no model
+	return memoryShare(bytes, len(a.streams.list()))
+}
+
+// memoryShare is one worker's part of the memory, in bytes.
+func memoryShare(bytes int64, streams int) int64 {
+	const least = 512 << 20 // less than that holds no model
+	return max(bytes/2/int64(max(1, streams)), least)
+}
+
+// modelFix is for a model that workers die of. Whether its library is to blame cannot be told from outside.
+func (a *app) modelFix() string {
+	return "correct the model or the library that runs it, " + a.device.LibraryFile() + " (onnxruntime.library)"
 }
 
 // newSession makes a stream's session: in a process of its own, so that a crash in a C library costs a restart of that
@@ -62,7 +74,7 @@ func (a *app) newSession(cfg engine.Config, models map[string]modelFile, out med
 	}
 	return worker.New(worker.Config{
 		Session: cfg, Spec: data, Args: []string{"rave", "worker", cfg.Stream}, OnRestart: onRestart,
-		Memory: spec.Memory, MemoryFix: memoryFix,
+		Memory: spec.Memory, MemoryFix: memoryFix, FilesFix: filesFix, ModelFix: a.modelFix(),
 	}, out)
 }
 

@@ -31,7 +31,7 @@ type Config struct {
 // kept for this machine's own health checks and proxies (see package limit). An open page keeps one connection most of
 // the time and takes up to four when it loads.
 const (
-	maxConnections = 256
+	MaxConnections = 256
 	maxOfHost      = 64 // some dozens of browsers behind one address
 	maxHeader      = 16 << 10
 	headerTimeout  = 5 * time.Second
@@ -71,7 +71,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, refusals: limit.NewRefusals(cfg.Log), page: page}
 	s.SetAuth(cfg.Auth)
-	s.listener = limit.New(l, limit.Config{Total: maxConnections, Host: maxOfHost, Refusals: s.refusals, Log: cfg.Log, Answer: func(reason string) string {
+	s.listener = limit.New(l, limit.Config{Total: MaxConnections, Host: maxOfHost, Refusals: s.refusals, Log: cfg.Log, Answer: func(reason string) string {
 		return "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n" + reason + "\n"
 	}})
 	s.http = &http.Server{

@@ -239,13 +239,13 @@ func TestIdleConnectionsDoNotBlockHealthChecks(t *testing.T) {
 	if !healthy(t, s, 3) {
 		t.Error("another host is kept from the health check")
 	}
-	for n := byte(3); n < 3+maxConnections/maxOfHost; n++ {
+	for n := byte(3); n < 3+MaxConnections/maxOfHost; n++ {
 		for range maxOfHost {
 			dialFrom(t, s, n)
 		}
 	}
 	if healthy(t, s, 100) {
-		t.Errorf("there are more than %d connections", maxConnections)
+		t.Errorf("there are more than %d connections", MaxConnections)
 	}
 	if !healthy(t, s, 1) {
 		t.Error("strangers keep this machine from the health check")

@@ -31,10 +31,11 @@ type Config struct {
 	// A worker that says nothing for HangAfter, or holds pictures for StallAfter without finishing one, is killed.
 	// Zero: 5 s and a minute (loading a model takes its time).
 	HangAfter, StallAfter time.Duration
-	// Memory bounds, in bytes, what a worker may allocate and have in use; 0: no bound. MemoryFix says how to raise it: it
-	// becomes part of errors.
-	Memory    int64
-	MemoryFix string
+	// Memory bounds, in bytes, what a worker may allocate and have in use; 0: no bound.
+	Memory int64
+	// What becomes part of errors: how to raise the bound of memory and the limit of open files, and what to correct when
+	// workers die of a model.
+	MemoryFix, FilesFix, ModelFix string
 	// OnRestart is told why a worker has ended, each time one does while the session should run. See Reasons. It must not
 	// block.
 	OnRestart func(reason string)

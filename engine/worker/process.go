@@ -145,17 +145,20 @@ func (p *process) cause() (reason string, err error) {
 // The bounds of what a worker may write to its standard error.
 const (
 	maxLine     = 1 << 10
-	linesAtOnce = 100 // a crash of Go's runtime tells much
+	linesAtOnce = 100 // a crash of Go's runtime tells much,
+	traceLines  = 5   // of which these are not for debugging only
 	linesEach   = 100 * time.Millisecond
 )
 
-// lines logs what a worker writes to its standard output and error, line by line.
+// lines logs what a worker writes to its standard output and error, line by line. Of the trace of a crash only the
+// beginning is worth a warning.
 type lines struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
 	line    []byte
 	crash   string // the line that tells of a crash
+	trace   int    // lines since it came, itself included
 	starved string // the line that tells of a failed allocation
 	logged  int    // since refilled
 	refill  time.Time
@@ -189,6 +192,15 @@ func (l *lines) put() {
 	if outOfMemory([]byte(text)) && l.starved == "" {
 		l.starved = text
 	}
+	level := slog.LevelWarn
+	if l.crash != "" {
+		if l.trace++; l.trace > traceLines {
+			level = slog.LevelDebug
+		}
+	}
+	if !l.log.Enabled(context.Background(), level) {
+		return
+	}
 	now := time.Now()
 	if back := int(now.Sub(l.refill) / linesEach); back > 0 {
 		l.logged, l.refill = max(0, l.logged-back), now
@@ -198,7 +210,7 @@ func (l *lines) put() {
 		return
 	}
 	l.logged++
-	l.log.Warn("worker wrote", "line", text)
+	l.log.Log(context.Background(), level, "worker wrote", "line", text)
 }
 
 // crashed recognises the line by which Go's runtime begins to tell of a crash.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"rave/engine"
@@ -39,6 +40,9 @@ func (c *Client) live(ctx context.Context) death {
 	began := time.Now()
 	p, err := spawn(ctx, c.cfg, c.log)
 	if err != nil {
+		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+			err = fmt.Errorf("%w; %s", err, c.cfg.FilesFix)
+		}
 		return death{reason: reasonStart, err: err, lived: time.Since(began)}
 	}
 	c.pid.Store(int64(p.pid))
@@ -131,8 +135,11 @@ func (c *Client) bury(m *mourner, d death) time.Duration {
 	} else if m.quick++; m.quick > 1 {
 		pause = min(pauseMin<<min(m.quick-2, 10), pauseMax)
 	}
-	c.log.Error("worker process died, starting another", "reason", d.reason, "err", d.err, "pid", d.pid,
-		"model", d.model, "lived", d.lived.Round(time.Millisecond), "restarts", m.restarts, "in", pause, "packets_again", given)
+	args := []any{"reason", d.reason, "err", d.err, "pid", d.pid}
+	if d.model != "" {
+		args = append(args, "model", d.model)
+	}
+	c.log.Error("worker process died, starting another", append(args, "lived", d.lived.Round(time.Millisecond), "restarts", m.restarts, "in", pause, "packets_again", given)...)
 	if poison {
 		c.log.Error("worker processes died with the same packets again; they are skipped up to the next keyframe", "packets", given)
 	}
@@ -148,7 +155,7 @@ func (c *Client) bury(m *mourner, d death) time.Duration {
 
 // condemn counts a death that a model is to blame for, and says when it is not tried any more.
 func (c *Client) condemn(d death) {
-	fix := "correct the model or the library that runs it (onnxruntime.library), or take the model out of quality"
+	fix := c.cfg.ModelFix + ", or take the model out of quality"
 	if d.reason == reasonMemory {
 		fix = c.cfg.MemoryFix + ", or take the model out of quality"
 	}

@@ -103,7 +103,7 @@ func TestOutput(t *testing.T) {
 // TestLines: what a worker writes is cut into lines of bounded length and number, and the sign of a crash is kept.
 func TestLines(t *testing.T) {
 	var out strings.Builder
-	l := &lines{log: slog.New(slog.NewTextHandler(&out, nil))}
+	l := &lines{log: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))} // what follows a crash as well
 	fmt.Fprint(l, "one\r\n\nhalf ")
 	fmt.Fprint(l, "a line\n", strings.Repeat("x", 5*maxLine), "\nbad \xff\n")
 	if got := out.String(); strings.Count(got, "\n") != 4 || !strings.Contains(got, `line="half a line"`) || len(got) > 2*maxLine {

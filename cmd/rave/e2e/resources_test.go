@@ -98,7 +98,7 @@ __attribute__((constructor)) static void die(void) { abort(); }`+oldRuntime, "1.
 			s := p.until(ctx, "with", "Lanczos serves, and why", func(s streamStatus) bool {
 				return s.Enhancer == "lanczos" && s.Enhancers[0].Reason != ""
 			})
-			if name != "deadly" && !strings.Contains(s.Enhancers[0].Reason, c.path) {
+			if !strings.Contains(s.Enhancers[0].Reason, c.path) {
 				t.Errorf("the reason does not name the file: %s", s.Enhancers[0].Reason)
 			}
 			eventually(ctx, t, "the strict stream says why", func() error {
@@ -264,4 +264,7 @@ func TestOpenFiles(t *testing.T) {
 	s.shell = `ulimit -n 64; exec "$0" "$@"`
 	low := serve(ctx, t, s)
 	low.says(ctx, `ERROR.*limit of open files is low.*ulimit -n.*LimitNOFILE.*limit=64 streams_need=72`)
+	s.shell = `ulimit -n 800; exec "$0" "$@"`
+	fair := serve(ctx, t, s)
+	fair.says(ctx, `WARN.*limit of open files does not do for all connections.*LimitNOFILE.*limit=800 streams_need=72 with_all_connections=840`)
 }
