@@ -106,18 +106,27 @@ func (c *Clock) Map(s Stamp) (pts time.Duration, discontinuity, ok bool) {
 
 // add places the first packet of a track by its arrival.
 func (c *Clock) add(s Stamp) *track {
-	if c.based.IsZero() {
-		c.based, c.base = s.Arrival, 0
-		if c.first.IsZero() {
-			c.first = s.Arrival
-		} else {
-			c.base = max(c.max+c.gap(), s.Arrival.Sub(c.first))
-		}
-	}
+	c.Begin(s.Arrival)
 	t := &track{rtp: s.RTP, offset: c.base + s.Arrival.Sub(c.based), floor: c.floor, max: c.floor, changed: s.Arrival, ahead: s.Arrival}
 	c.tracks[s.Track] = t
 	return t
 }
+
+// Begin places the connection by the arrival of its first packet; Map does so for whom nothing of the connection waits.
+func (c *Clock) Begin(arrival time.Time) {
+	if !c.based.IsZero() {
+		return
+	}
+	c.based, c.base = arrival, 0
+	if c.first.IsZero() {
+		c.first = arrival
+	} else {
+		c.base = max(c.max+c.gap(), arrival.Sub(c.first))
+	}
+}
+
+// HasMaster says that a picture has come with its sender's time: sound that has it, too, is placed by both.
+func (c *Clock) HasMaster() bool { return c.master != nil }
 
 // gap is how far a new base must be from the greatest time before, so that reordered pictures find room between.
 func (c *Clock) gap() time.Duration {

@@ -180,6 +180,9 @@ func (p *Publish) record(s *gortsplib.ServerSession) (*publication, error) {
 		s.OnPacketRTP(in.media, in.format, func(pkt *rtp.Packet) { a.receiver.packet(in, pkt) })
 		s.OnPacketRTCP(in.media, func(pkt rtcp.Packet) { a.receiver.report(in, pkt) })
 	}
+	if *s.SetuppedTransport() == gortsplib.TransportUDP {
+		a.receiver.apart()
+	}
 	a.recorded = true
 	select { // one that left before it was taken makes room
 	case <-p.recorded:

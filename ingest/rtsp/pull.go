@@ -202,6 +202,9 @@ func (p *Pull) play(c *gortsplib.Client, r *receiver, g *guard, udp *sockets) er
 			return err
 		}
 		u := udp.port(in, r, answer, g.camera())
+		if u != nil {
+			r.apart()
+		}
 		c.OnPacketRTP(in.media, in.format, func(pkt *rtp.Packet) {
 			r.packet(in, pkt)
 			u.takeOver(pkt)

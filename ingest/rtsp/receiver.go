@@ -31,6 +31,7 @@ type receiver struct {
 	closed    bool
 	err       error // the output's
 	unit      ntpUnit
+	udp       bool // see hold
 }
 
 func newReceiver(clock *ingest.Clock, jumps *jumps, onDrop func(string, int)) *receiver {
@@ -63,6 +64,7 @@ func (r *receiver) start() {
 func (r *receiver) restart() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.udp = false
 	if r.announced && !r.delivered {
 		r.announced = false
 		r.announce()
@@ -74,6 +76,7 @@ func (r *receiver) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
+	r.abandon()
 }
 
 // announce needs mu.
@@ -116,6 +119,7 @@ func (r *receiver) report(in *input, p rtcp.Packet) {
 	defer r.mu.Unlock()
 	r.unit.see(sr)
 	in.report = senderReport{ssrc: sr.SSRC, ntp: sr.NTPTime, rtp: sr.RTPTime, ok: true}
+	r.settle()
 }
 
 // packet takes an RTP packet: depacketise, stamp, deliver.
@@ -127,11 +131,21 @@ func (r *receiver) packet(in *input, p *rtp.Packet) {
 		return
 	}
 	r.announce()
+	if in.video == nil && len(p.Payload) == 0 {
+		return
+	}
+	now := time.Now()
+	if r.holds(in, p, now) {
+		return
+	}
+	r.pass(in, p, now)
+	r.settle()
+}
+
+// pass needs mu.
+func (r *receiver) pass(in *input, p *rtp.Packet, arrival time.Time) {
 	unit := accessUnit{keyframe: true, rtp: p.Timestamp}
 	if in.video == nil {
-		if len(p.Payload) == 0 {
-			return
-		}
 		unit.data = bytes.Clone(p.Payload) // the buffer that it lies in is larger
 	} else {
 		var ok bool
@@ -139,7 +153,7 @@ func (r *receiver) packet(in *input, p *rtp.Packet) {
 			return
 		}
 	}
-	out := media.Packet{Track: in.track.ID, Data: unit.data, Keyframe: unit.keyframe, Recovery: unit.recovery, Lost: unit.lost, Arrival: time.Now(), Marker: in.video == nil && p.Marker}
+	out := media.Packet{Track: in.track.ID, Data: unit.data, Keyframe: unit.keyframe, Recovery: unit.recovery, Lost: unit.lost, Arrival: arrival, Marker: in.video == nil && p.Marker}
 	out.NTP = in.report.at(unit.rtp, p.SSRC, in.track.ClockRate, &r.unit)
 	var ok bool
 	out.PTS, out.Discontinuity, ok = r.clock.Map(ingest.Stamp{

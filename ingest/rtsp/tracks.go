@@ -20,6 +20,7 @@ type input struct {
 	video  *depacketizer // nil for sound
 	report senderReport
 	placed bool // its first packet has its time
+	hold   hold
 }
 
 // Bounds on what a description may cost: sockets for each sound track, and names in texts.
