@@ -76,7 +76,7 @@ func TestCrowdIsCut(t *testing.T) {
 	}
 	for i, c := range crowd {
 		if err := c.HungUp(waitLimit); err != nil {
-			t.Errorf("the %d. of the crowd: %v", i, err)
+			t.Fatalf("the %d. of the crowd: %v", i, err)
 		}
 	}
 	if n := s.Refused()[limit.ManyOfHost]; n > 0 {
