@@ -128,7 +128,8 @@ func (s *sender) Tracks([]media.Track) error { return nil }
 // Packet implements media.Output.
 func (s *sender) Packet(p media.Packet) error {
 	if s.sent == 0 && s.server.audio != nil {
-		s.server.playing.Go(func() { s.server.playAudio(s.ctx, p.Arrival, p.NTP.Add(-p.PTS)) })
+		from, zero := p.Arrival, p.NTP.Add(-p.PTS)
+		s.server.playing.Go(func() { s.server.playAudio(s.ctx, from, zero) })
 	}
 	p.PTS = s.cfg.Clock.at(s.sent, p.PTS, &s.shown)
 	s.sent++

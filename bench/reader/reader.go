@@ -69,8 +69,9 @@ func Start(cfg Config) (*Reader, error) {
 	r := &Reader{process: p, done: make(chan struct{}), changed: make(chan struct{})}
 	go func() {
 		defer close(r.done)
-		defer pictures.Close()
 		err := r.read(bufio.NewReaderSize(pictures, 1<<20))
+		pictures.Close()
+		<-p.Done() // so that what FFmpeg said last is there
 		r.mu.Lock()
 		r.err = err
 		r.mu.Unlock()

@@ -296,8 +296,8 @@ func TestRedirects(t *testing.T) {
 		follows          bool
 	}{
 		{"same host, another port", "127.0.0.1", "admin", true},
-		{"another host", "localhost", "admin", false},
-		{"another host, nothing to lose", "localhost", "", true},
+		{"another host", "::ffff:127.0.0.1", "admin", false},
+		{"another host, nothing to lose", "::ffff:127.0.0.1", "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			target := startCamera(t, session(h264Format()), login(c.user, "s3cr#t"))
@@ -316,7 +316,7 @@ func TestRedirects(t *testing.T) {
 				return
 			}
 			err = receive(t, ended, "end")
-			for _, want := range []string{"cam1", "redirects to localhost:" + port, "credentials for 127.0.0.1"} {
+			for _, want := range []string{"cam1", "redirects to " + net.JoinHostPort(c.host, port), "credentials for 127.0.0.1"} {
 				if !errors.Is(err, ingest.ErrPermanent) || !strings.Contains(err.Error(), want) {
 					t.Errorf("%v, want %q", err, want)
 				}

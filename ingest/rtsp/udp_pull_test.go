@@ -104,17 +104,19 @@ func (udpCamera) send(write func([]byte) error) {
 // A camera may send from another address than it answers from, if it says so. The first packet proves nothing: gortsplib
 // hears that.
 func TestPullFromTheNamedSource(t *testing.T) {
-	local, err := net.LookupHost("localhost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct{ name, host, source string }{
+	type source struct{ name, host, source string }
+	cases := []source{
 		{"none", "127.0.0.1", ""},
 		{"the camera's", "127.0.0.1", "127.0.0.1"},
 		{"another", "127.0.0.2", "127.0.0.2"},
 		{"mapped", "127.0.0.2", "::ffff:127.0.0.2"},
-		{"host name", local[0], "localhost"},
-	} {
+	}
+	if local, err := net.LookupHost("localhost"); err == nil {
+		cases = append(cases, source{"host name", local[0], "localhost"})
+	} else {
+		t.Logf("without the case of a host name, since this machine has none for itself: %v", err)
+	}
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			cam := udpCamera{host: c.host, source: c.source}.start(t)
 			out := newCollector()
