@@ -63,7 +63,7 @@ func join(problems []problem) error {
 		errs = append(errs, p)
 	}
 	if more := len(problems) - maxTold; more > 0 {
-		errs = append(errs, fmt.Errorf("… and %d more", more))
+		errs = append(errs, fmt.Errorf("%s: … and %d more from here on", problems[maxTold].place, more))
 	}
 	return errors.Join(errs...)
 }

@@ -103,7 +103,7 @@ func TestManyMistakes(t *testing.T) {
 			continue
 		}
 		told := strings.Split(err.Error(), "\n")
-		if want := fmt.Sprintf("… and %d more", n-maxTold); len(told) != maxTold+1 || told[maxTold] != want {
+		if want := fmt.Sprintf(": … and %d more from here on", n-maxTold); len(told) != maxTold+1 || !strings.HasPrefix(told[maxTold], "rave.yaml:") || !strings.HasSuffix(told[maxTold], want) {
 			t.Errorf("%s: %d lines, the last %q", name, len(told), told[len(told)-1])
 		}
 	}

@@ -72,8 +72,15 @@ func TestLossyNetwork(t *testing.T) {
 		shown[name] = rec.compare(ctx, t, source)
 		report, _ := reader.Compare(sent, readers[name].Seen(), lossLoop, from, to)
 		t.Logf("%s: relay %+v; reader %+v; dropped %s", name, relays[name].Counts(), report, drops(t, p, name))
-		if report.Duplicates+report.Disordered > 0 || report.Pictures == 0 {
-			t.Errorf("%s: pictures are wrong: %+v", name, report)
+		// What is shown after a second of holding may be a concealed picture, which has the number of an earlier one.
+		concealed := 0
+		for _, one := range shown[name] {
+			if one.worst > mostClean {
+				concealed++
+			}
+		}
+		if report.Duplicates > concealed || report.Disordered > 0 || report.Pictures == 0 {
+			t.Errorf("%s: pictures are wrong, %d of them concealed: %+v", name, concealed, report)
 		}
 		ascending(t, readers[name])
 	}
