@@ -35,6 +35,26 @@ var bad = []struct{ key, file, want string }{
 			`or write auth: none if that is meant`},
 	{"http.listen", "http: {listen: 127.0.0.1:8554}",
 		`rave.yaml:1: http.listen: "127.0.0.1:8554" is rtsp.listen as well; use another port`},
+	{"webrtc.listen", "webrtc: {listen: udp}",
+		`rave.yaml:1: webrtc.listen: "udp" is not a listen address; use HOST:PORT, such as 127.0.0.1:8189, or :8189 for ` +
+			`every interface`},
+	{"webrtc.tcp_listen", "webrtc: {tcp_listen: 8189}",
+		`rave.yaml:1: webrtc.tcp_listen: "8189" is not a listen address; use HOST:PORT, such as 127.0.0.1:8189, or ` +
+			`:8189 for every interface`},
+	{"webrtc.ice_servers.*.urls", "webrtc: {ice_servers: [{urls: [http://a]}]}",
+		`rave.yaml:1: webrtc.ice_servers[0].urls[0]: "http://a" is not the URL of an ICE server; use stun:HOST:PORT, ` +
+			`turn:HOST:PORT?transport=udp or turns:HOST:PORT`},
+	{"webrtc.ice_servers.*.urls", "webrtc:\n  ice_servers:\n  - {username: a}",
+		`rave.yaml:3: webrtc.ice_servers[0].urls: is missing; name at least one, such as stun:stun.example.com:3478`},
+	{"webrtc.ice_servers.*.username", "webrtc: {ice_servers: [{urls: ['stun:a'], username: [b]}]}",
+		`rave.yaml:1: webrtc.ice_servers[0].username: is a list where a single value belongs`},
+	{"webrtc.ice_servers.*.credential", "webrtc: {ice_servers: [{urls: ['turn:a'], username: b}]}",
+		`rave.yaml:1: webrtc.ice_servers[0].credential: is missing; TURN servers want username and credential`},
+	{"webrtc.public_addresses", "webrtc: {public_addresses: [example.com]}",
+		`rave.yaml:1: webrtc.public_addresses[0]: "example.com" is not an IP address; use one that viewers can reach, ` +
+			`such as 203.0.113.7`},
+	{"webrtc.max_viewers", "webrtc: {max_viewers: -1}",
+		`rave.yaml:1: webrtc.max_viewers: "-1" is not a number of viewers; use 0 for none, or 1 to 10000`},
 	{"auth", "auth: nobody",
 		`rave.yaml:1: auth: "nobody" is not a kind of authentication; use users or none`},
 	{"auth", "auth: none\nusers: [{name: a, password: secret}]",
@@ -221,7 +241,7 @@ func TestBadFiles(t *testing.T) {
 			`context (quote values with special characters)`},
 		{"special first character", "users:\n- name: a\n  password: @secret", `rave.yaml:3: not valid YAML: found ` +
 			`character that cannot start any token (quote values with special characters)`},
-		{"merge", "x: &x {threads: 1}\ncpu: {<<: *x}", "rave.yaml:1: x: unknown key; known here: log, rtsp, http, " +
+		{"merge", "x: &x {threads: 1}\ncpu: {<<: *x}", "rave.yaml:1: x: unknown key; known here: log, rtsp, http, webrtc, " +
 			"auth, users, cpu, workers, limits, onnxruntime, models, stream_defaults, streams\n" +
 			"rave.yaml:2: cpu: only plain keys are understood; to share settings use stream_defaults"},
 		{"second document", "cpu: {}\n---\ncpu: {}", `rave.yaml:2: a second document begins; keep everything in one`},

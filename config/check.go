@@ -22,6 +22,7 @@ func (c *Config) check(before []problem) []problem {
 	if !broken(before, "users") && !broken(before, "auth") {
 		c.checkListen(fail)
 	}
+	c.checkWebRTC(fail)
 	c.checkUsers(fail)
 	c.checkReconnect("stream_defaults", c.StreamDefaults, fail)
 	for _, s := range c.Streams {

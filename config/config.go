@@ -12,6 +12,7 @@ type Config struct {
 	Log         Log
 	RTSP        RTSP
 	HTTP        HTTP
+	WebRTC      WebRTC
 	Auth        Auth
 	Users       []User
 	CPU         CPU
@@ -101,6 +102,7 @@ func Default() *Config {
 		Log:            Log{Level: slog.LevelInfo, Format: LogText},
 		RTSP:           RTSP{Listen: "127.0.0.1:8554", UDP: true, RTPPort: PortAuto, MaxConnections: 512},
 		HTTP:           HTTP{Listen: "127.0.0.1:8080"},
+		WebRTC:         defaultWebRTC(),
 		Auth:           AuthUsers,
 		Workers:        WorkersOn,
 		StreamDefaults: defaultStream(),
@@ -125,6 +127,7 @@ func (c *Config) schema() section {
 		{"log", c.Log.schema()},
 		{"rtsp", c.RTSP.schema()},
 		{"http", c.HTTP.schema()},
+		{"webrtc", c.WebRTC.schema()},
 		{"auth", choice(&c.Auth, "a kind of authentication", AuthUsers, AuthNone)},
 		{"users", c.users()},
 		{"cpu", c.CPU.schema()},

@@ -224,7 +224,7 @@ func (l list) read(d *decoder, path string, n *yaml.Node) {
 		}
 		items, seen[text] = append(items, text), true
 	}
-	if len(n.Content) == 0 {
+	if len(n.Content) == 0 && l.atLeast != "" {
 		d.fail(path, n, "is empty; %s", l.atLeast)
 		return
 	}

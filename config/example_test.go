@@ -46,7 +46,7 @@ func TestExampleSettingsThatAreOffWork(t *testing.T) {
 		if err != nil {
 			t.Fatalf("without %s: %v", key, err)
 		}
-		if len(c.Users) != 1 || len(c.Models) != 1 || len(c.Streams) != 2 {
+		if len(c.Users) != 1 || len(c.WebRTC.ICEServers) != 1 || len(c.Models) != 1 || len(c.Streams) != 2 {
 			t.Fatalf("settings are missing:\n%s", c)
 		}
 		def := defaultUser()

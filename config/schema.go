@@ -95,7 +95,7 @@ type list struct {
 	get     func() []string
 	set     func([]string)
 	check   func(item string) error // nil: any text
-	atLeast string                  // the fix for an empty list
+	atLeast string                  // the fix for an empty list; "": it may be empty
 }
 
 func (l list) write() *yaml.Node {

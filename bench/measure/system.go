@@ -95,7 +95,7 @@ func (r RAVE) Start(_ context.Context, camera, folder string) (*Running, error) 
 
 func (r RAVE) config(camera, rtsp, http string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "rtsp: {listen: %q, udp: false}\nhttp: {listen: %q}\n%s\n", rtsp, http, r.Extra)
+	fmt.Fprintf(&b, "rtsp: {listen: %q, udp: false}\nhttp: {listen: %q}\nwebrtc: {max_viewers: 0}\n%s\n", rtsp, http, r.Extra)
 	if len(r.Models) > 0 {
 		b.WriteString("models:\n")
 		for name, path := range r.Models {

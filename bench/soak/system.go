@@ -63,7 +63,7 @@ func startProgram(ctx context.Context, binary, folder, yaml string) (*program, e
 		return nil, err
 	}
 	path := filepath.Join(folder, "rave.yaml")
-	text := fmt.Sprintf("rtsp: {listen: %q}\nhttp: {listen: %q}\n%s", rtsp, web, yaml)
+	text := fmt.Sprintf("rtsp: {listen: %q}\nhttp: {listen: %q}\nwebrtc: {listen: \"127.0.0.1:0\", tcp_listen: \"127.0.0.1:0\"}\n%s", rtsp, web, yaml)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("start rave: %w", err)
 	}

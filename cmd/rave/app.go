@@ -18,6 +18,7 @@ import (
 	"rave/config"
 	web "rave/egress/http"
 	"rave/egress/rtsp"
+	"rave/egress/webrtc"
 	"rave/engine"
 	"rave/engine/ffmpeg"
 	"rave/engine/software"
@@ -34,6 +35,7 @@ type app struct {
 	registry *prometheus.Registry
 	stats    *stats.Stats
 	rtsp     *rtsp.Server
+	webrtc   *webrtc.Server // nil: off
 	web      *web.Server
 	streams  *supervisor[*stream]
 	reloads  *reloader
@@ -72,6 +74,12 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 		return err
 	}
 	defer a.rtsp.Close() //nolint:errcheck // closing sockets at the end
+	if a.webrtc, err = a.listenWebRTC(); err != nil {
+		return err
+	}
+	if a.webrtc != nil {
+		defer a.webrtc.Close() //nolint:errcheck // closing sockets at the end
+	}
 	if a.web, err = a.listenHTTP(); err != nil {
 		return err
 	}
@@ -210,7 +218,7 @@ func (a *app) threads() int {
 	return max(1, total/max(1, len(a.streams.list())))
 }
 
-// dropped counts what the RTSP server did not deliver to a reader.
+// dropped counts what a server did not deliver to a reader or a viewer.
 func (a *app) dropped(path, reason string, n int) {
 	name, _, _ := strings.Cut(path, "/")
 	a.count(name, "egress", reason, n)

@@ -16,7 +16,7 @@ import (
 
 // TestListenersThatFail has both ports refuse to accept, for ever: the status says so, and the process goes on.
 func TestListenersThatFail(t *testing.T) {
-	cfg, err := config.Parse([]byte("rtsp: {listen: '127.0.0.1:0', udp: false}\nhttp: {listen: '127.0.0.1:0'}\nworkers: off\nstreams: {}"),
+	cfg, err := config.Parse([]byte("rtsp: {listen: '127.0.0.1:0', udp: false}\nhttp: {listen: '127.0.0.1:0'}\nwebrtc: {max_viewers: 0}\nworkers: off\nstreams: {}"),
 		"rave.yaml", nil)
 	if err != nil {
 		t.Fatal(err)

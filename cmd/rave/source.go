@@ -86,7 +86,7 @@ func (s *stream) change(p prepared) {
 
 // close disconnects the readers and forgets the stream. run has returned.
 func (s *stream) close() {
-	s.app.rtsp.Remove(s.name)
-	s.app.rtsp.Remove(s.name + "/original")
+	s.app.removeOutput(s.name)
+	s.app.removeOutput(s.name + "/original")
 	s.stats.Forget()
 }

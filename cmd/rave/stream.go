@@ -13,6 +13,7 @@ import (
 
 	"rave/config"
 	"rave/egress/rtsp"
+	"rave/egress/webrtc"
 	"rave/engine"
 	"rave/engine/media"
 	"rave/engine/stats"
@@ -32,8 +33,8 @@ type stream struct {
 	name     string
 	log      *slog.Logger
 	clock    *ingest.Clock // of all its sources, one after the other
-	original *rtsp.Path
-	enhanced *rtsp.Path
+	original outputs
+	enhanced outputs
 	stats    *stats.Stream
 	outdated atomic.Bool // another session must take over
 
@@ -70,8 +71,8 @@ type running struct {
 func (a *app) newStream(p prepared) *stream {
 	name := p.cfg.Name
 	s := &stream{app: a, name: name, log: a.log.With("stream", name), stats: a.stats.Stream(name), clock: p.clock, now: p}
-	s.original = a.rtsp.Path(name+"/original", rtsp.PathConfig{KeepGOP: true})
-	s.enhanced = a.rtsp.Path(name, rtsp.PathConfig{OnReader: s.requestKeyframe})
+	s.original = a.output(name+"/original", rtsp.PathConfig{KeepGOP: true}, webrtc.PathConfig{KeepGOP: true})
+	s.enhanced = a.output(name, rtsp.PathConfig{OnReader: s.requestKeyframe}, webrtc.PathConfig{OnKeyframe: s.requestKeyframe})
 	s.expect(p)
 	return s
 }

@@ -26,7 +26,7 @@ import (
 func TestStreamsComeAndGo(t *testing.T) {
 	parse := func(streams string) *config.Config {
 		t.Helper()
-		cfg, err := config.Parse([]byte("rtsp: {listen: '127.0.0.1:0', udp: false}\nhttp: {listen: '127.0.0.1:0'}\nworkers: off\nstreams: {"+
+		cfg, err := config.Parse([]byte("rtsp: {listen: '127.0.0.1:0', udp: false}\nhttp: {listen: '127.0.0.1:0'}\nwebrtc: {max_viewers: 0}\nworkers: off\nstreams: {"+
 			streams+"}"), "rave.yaml", nil)
 		if err != nil {
 			t.Fatal(err)

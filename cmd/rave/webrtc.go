@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+
+	pion "github.com/pion/webrtc/v4"
+
+	"rave/egress/rtsp"
+	"rave/egress/webrtc"
+	"rave/engine/media"
+)
+
+// listenWebRTC returns nil if there are to be no viewers.
+func (a *app) listenWebRTC() (*webrtc.Server, error) {
+	c := a.cfg.WebRTC
+	if c.MaxViewers == 0 {
+		return nil, nil
+	}
+	cfg := webrtc.Config{
+		Listen: c.Listen, TCPListen: c.TCPListen, PublicAddresses: c.PublicAddresses, MaxViewers: c.MaxViewers,
+		Log: a.log, OnDrop: a.dropped,
+	}
+	for _, s := range c.ICEServers {
+		cfg.ICEServers = append(cfg.ICEServers, pion.ICEServer{URLs: s.URLs, Username: s.Username, Credential: string(s.Credential)})
+	}
+	srv, err := webrtc.New(cfg)
+	switch {
+	case errors.Is(err, webrtc.ErrTCP):
+		return nil, a.cannotListen("webrtc.tcp_listen", ", or max_viewers: 0 to do without browsers", err)
+	case err != nil:
+		return nil, a.cannotListen("webrtc.listen", ", or max_viewers: 0 to do without browsers", err)
+	}
+	return srv, nil
+}
+
+// outputs are the two ways on which a stream's picture leaves: RTSP, and WebRTC unless that is off.
+type outputs struct {
+	*rtsp.Path
+	browsers *webrtc.Path // nil: WebRTC is off
+}
+
+var _ media.Sink = outputs{}
+
+// Open implements media.Sink. What browsers cannot be sent is no reason not to serve it by RTSP.
+func (o outputs) Open(tracks []media.Track) error {
+	if err := o.Path.Open(tracks); err != nil || o.browsers == nil {
+		return err
+	}
+	return o.browsers.Open(tracks)
+}
+
+// Write implements media.Sink.
+func (o outputs) Write(p media.Packet) error {
+	if err := o.Path.Write(p); err != nil || o.browsers == nil {
+		return err
+	}
+	return o.browsers.Write(p)
+}
+
+// SetUnavailable says why there is nothing to read or to watch.
+func (o outputs) SetUnavailable(reason string) {
+	o.Path.SetUnavailable(reason)
+	if o.browsers != nil {
+		o.browsers.SetUnavailable(reason)
+	}
+}
+
+// output makes both ways of a path.
+func (a *app) output(path string, r rtsp.PathConfig, b webrtc.PathConfig) outputs {
+	o := outputs{Path: a.rtsp.Path(path, r)}
+	if a.webrtc != nil {
+		o.browsers = a.webrtc.Path(path, b)
+	}
+	return o
+}
+
+// removeOutput ends both ways of a path.
+func (a *app) removeOutput(path string) {
+	a.rtsp.Remove(path)
+	if a.webrtc != nil {
+		a.webrtc.Remove(path)
+	}
+}

@@ -1,0 +1,206 @@
+package webrtc
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/nack"
+	"github.com/pion/interceptor/pkg/twcc"
+	"github.com/pion/sdp/v3"
+	pion "github.com/pion/webrtc/v4"
+
+	"rave/engine/media"
+)
+
+// plan is what a viewer will get.
+type plan struct {
+	picture, listens *feed // listens is nil for no sound
+	video, sound     pion.RTPCodecParameters
+}
+
+// choose finds what suits an offer. Its error is a refusal.
+func (p *Path) choose(o offer) (plan, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	main := p.main.track(media.Video)
+	if p.closed || main == nil {
+		reason := p.unavailable
+		if reason == "" {
+			reason = p.name + " has not been seen yet"
+		}
+		return plan{}, refuse(http.StatusConflict, "unavailable", "The stream is not there", reason)
+	}
+	var pl plan
+	var why string
+	switch direct, ok := choose(o.video, "video/"+string(main.Codec), profileOf(*main)); {
+	case ok && !p.main.reorders:
+		pl.picture, pl.video = p.main, direct
+	case ok:
+		why = "with B-frames, which browsers do not show in order"
+	default:
+		why = "which is not in the offer"
+	}
+	if pl.picture == nil {
+		f := p.renditions[Browser]
+		h264, ok := choose(o.video, pion.MimeTypeH264, "42")
+		switch {
+		case f == nil:
+			return pl, unplayable(string(main.Codec), why)
+		case !ok:
+			return pl, unplayable(string(main.Codec), why+", and neither is H.264 with packetization-mode=1")
+		}
+		pl.picture, pl.video = f, h264
+	}
+	pl.listens, pl.sound = p.chooseSound(o)
+	return pl, nil
+}
+
+// chooseSound needs mu.
+func (p *Path) chooseSound(o offer) (*feed, pion.RTPCodecParameters) {
+	t := p.main.track(media.Audio)
+	if t == nil || !o.hasSound {
+		return nil, pion.RTPCodecParameters{}
+	}
+	if soundForBrowsers(*t) {
+		if c, ok := choose(o.sound, "audio/"+string(t.Codec), ""); ok {
+			return p.main, c
+		}
+	}
+	if f := p.renditions[Opus]; f != nil {
+		if c, ok := choose(o.sound, pion.MimeTypeOpus, ""); ok {
+			return f, c
+		}
+	}
+	return nil, pion.RTPCodecParameters{}
+}
+
+// profileOf is profile_idc of an H.264 track in hexadecimal, as in profile-level-id (RFC 6184 section 8.1); empty if it is
+// not known.
+func profileOf(t media.Track) string {
+	if t.Codec != media.H264 || len(t.ParameterSets) == 0 || len(t.ParameterSets[0]) < 2 {
+		return ""
+	}
+	return hex.EncodeToString(t.ParameterSets[0][1:2])
+}
+
+// join makes a viewer of an offer, and its answer. Its error is a refusal, or the server's own fault.
+func (p *Path) join(ctx context.Context, sdpOffer, host string) (*viewer, string, error) {
+	o, err := parseOffer(sdpOffer)
+	if err != nil {
+		return nil, "", refuse(http.StatusBadRequest, "bad-offer", "This offer cannot be answered", err.Error())
+	}
+	pl, err := p.choose(o)
+	if err != nil {
+		return nil, "", err
+	}
+	if !p.server.admit() {
+		p.server.refusals.Add("viewers", "a viewer was refused: there are webrtc.max_viewers already", "path", p.name)
+		return nil, "", refuse(http.StatusServiceUnavailable, "too-many-viewers", "Too many viewers",
+			fmt.Sprintf("%d viewers are connected, and no more are allowed: raise webrtc.max_viewers", p.server.cfg.MaxViewers))
+	}
+	v, err := p.newViewer(ctx, pl, host)
+	if err != nil {
+		p.server.leave()
+		return nil, "", err
+	}
+	answer, err := v.negotiate(ctx, sdpOffer)
+	if err == nil && !p.attach(v) {
+		err = refuse(http.StatusConflict, "unavailable", "The stream is not there", "the stream has ended")
+	}
+	if err != nil {
+		v.close("its offer could not be answered")
+		return nil, "", err
+	}
+	p.tellDemand()
+	return v, answer, nil
+}
+
+func (p *Path) newViewer(ctx context.Context, pl plan, host string) (*viewer, error) {
+	engine, registry, err := pl.engine()
+	if err != nil {
+		return nil, err
+	}
+	pc, err := p.server.NewPeer(ctx, PeerConfig{Media: engine, Interceptors: registry, Host: host})
+	if err != nil {
+		return nil, err
+	}
+	v := &viewer{
+		path: p, id: newID(), etag: `"` + newID() + `"`, pc: pc, stop: make(chan struct{}), picture: pl.picture, listens: pl.listens,
+		video: newTrack(pion.RTPCodecTypeVideo, pl.video),
+	}
+	if pl.listens != nil {
+		v.sound = newTrack(pion.RTPCodecTypeAudio, pl.sound)
+	}
+	v.expiry = time.AfterFunc(p.server.cfg.ConnectTimeout, func() { v.close("it has not connected") })
+	return v, nil
+}
+
+// negotiate takes the offer and returns the answer.
+func (v *viewer) negotiate(ctx context.Context, sdpOffer string) (string, error) {
+	v.pc.OnConnectionStateChange(func(s pion.PeerConnectionState) {
+		switch s {
+		case pion.PeerConnectionStateConnected:
+			v.start()
+		case pion.PeerConnectionStateFailed, pion.PeerConnectionStateClosed:
+			go v.close("its connection " + s.String()) // which waits for this callback
+		}
+	})
+	for _, t := range []*track{v.video, v.sound} {
+		if t == nil {
+			continue
+		}
+		tr, err := v.pc.AddTransceiverFromTrack(t, pion.RTPTransceiverInit{Direction: pion.RTPTransceiverDirectionSendonly})
+		if err != nil {
+			return "", fmt.Errorf("add %s: %w", t.kind, err)
+		}
+		v.loops.Go(func() { v.listen(tr.Sender()) })
+	}
+	if err := v.pc.SetRemoteDescription(pion.SessionDescription{Type: pion.SDPTypeOffer, SDP: sdpOffer}); err != nil {
+		return "", refuse(http.StatusBadRequest, "bad-offer", "This offer cannot be answered", err.Error())
+	}
+	return v.path.server.Answer(ctx, v.pc)
+}
+
+// engine says what pion is to negotiate and to do with packets. The order matters: retransmissions pass the numbering of
+// congestion control, and that passes the estimator.
+func (pl plan) engine() (*pion.MediaEngine, *interceptor.Registry, error) {
+	engine, registry := &pion.MediaEngine{}, &interceptor.Registry{}
+	feedback := []pion.RTCPFeedback{{Type: "transport-cc"}}
+	pl.sound.RTCPFeedback = feedback
+	pl.video.RTCPFeedback = slices.Concat(feedback, []pion.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}})
+	if err := engine.RegisterCodec(pl.video, pion.RTPCodecTypeVideo); err != nil {
+		return nil, nil, fmt.Errorf("register %s: %w", pl.video.MimeType, err)
+	}
+	if pl.listens != nil {
+		if err := engine.RegisterCodec(pl.sound, pion.RTPCodecTypeAudio); err != nil {
+			return nil, nil, fmt.Errorf("register %s: %w", pl.sound.MimeType, err)
+		}
+	}
+	for _, e := range []struct {
+		uri  string
+		kind pion.RTPCodecType
+	}{
+		{sdp.TransportCCURI, pion.RTPCodecTypeVideo}, {sdp.TransportCCURI, pion.RTPCodecTypeAudio},
+		{captureTimeURI, pion.RTPCodecTypeVideo}, {captureTimeURI, pion.RTPCodecTypeAudio}, {playoutDelayURI, pion.RTPCodecTypeVideo},
+	} {
+		if err := engine.RegisterHeaderExtension(pion.RTPHeaderExtensionCapability{URI: e.uri}, e.kind); err != nil {
+			return nil, nil, fmt.Errorf("register %s: %w", e.uri, err)
+		}
+	}
+	numbering, err := twcc.NewHeaderExtensionInterceptor()
+	if err != nil {
+		return nil, nil, fmt.Errorf("transport-wide numbers: %w", err)
+	}
+	responder, err := nack.NewResponderInterceptor(nack.DisableCopy(), nack.ResponderSize(1024))
+	if err != nil {
+		return nil, nil, fmt.Errorf("retransmission: %w", err)
+	}
+	registry.Add(numbering)
+	registry.Add(responder)
+	return engine, registry, nil
+}

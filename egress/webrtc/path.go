@@ -1,0 +1,214 @@
+package webrtc
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rave/egress/capture"
+	"rave/engine/media"
+)
+
+// Names of renditions: what is made of a stream for viewers that cannot have it as it is.
+const (
+	Browser = "browser" // the picture as H.264 without B-frames
+	Low     = "low"     // a small picture at a low bitrate
+	Opus    = "opus"    // the sound
+)
+
+// PathConfig describes a Path.
+type PathConfig struct {
+	// OnKeyframe asks for a keyframe: a viewer has joined, has lost something or has fallen behind and waits for one. It is
+	// called twice a second at most. It may be nil and must not block.
+	OnKeyframe func()
+	// KeepGOP keeps the last group of pictures and sends it to a new viewer first, so that it starts at once.
+	KeepGOP bool
+	// Renditions names those that OnDemand can make; what they hold is written to Path.Rendition.
+	Renditions []string
+	// OnDemand says that a rendition has its first viewer, or has none any more. It must not block.
+	OnDemand func(rendition string, wanted bool)
+}
+
+// Stats counts what a Path has done. Counters only grow; Viewers is the present number.
+type Stats struct {
+	Viewers int
+	Frames  uint64            // video access units written to the path
+	Bytes   uint64            // RTP payload bytes sent to viewers
+	Dropped map[string]uint64 // access units not sent, by reason; "slow_viewer" counts once per viewer
+}
+
+// Path is one stream of a Server: a media.Sink. Its methods may be called from any goroutine. The order of a track's
+// packets is that in which Write was called.
+type Path struct {
+	server *Server
+	name   string
+	cfg    PathConfig
+	log    *slog.Logger
+	base   uint32 // RTP timestamp of stream time 0, but for the clock rate
+	sent   atomic.Uint64
+	wall   capture.Clock
+	demand sync.Mutex // held while OnDemand is called, so that its calls come in order
+
+	mu          sync.Mutex
+	closed      bool
+	unavailable string
+	main        *feed
+	renditions  map[string]*feed
+	viewers     map[string]*viewer // by id
+	frames      uint64
+	dropped     map[string]uint64
+	asked       time.Time // when a keyframe was asked for last
+}
+
+var (
+	_ media.Sink = (*Path)(nil)
+	_ media.Sink = (*feed)(nil)
+)
+
+func newPath(s *Server, name string, cfg PathConfig) *Path {
+	p := &Path{
+		server: s, name: name, cfg: cfg, log: s.log.With("stream", streamOf(name), "path", name), base: s.offset(name),
+		viewers: map[string]*viewer{}, dropped: map[string]uint64{}, renditions: map[string]*feed{},
+	}
+	p.main = &feed{path: p, keep: cfg.KeepGOP}
+	for _, r := range cfg.Renditions {
+		p.renditions[r] = &feed{path: p, name: r}
+	}
+	return p
+}
+
+// Open announces the tracks. Viewers stay if the codecs are the same as before; others are disconnected. After Open viewers
+// get nothing until a keyframe comes. What cannot be sent is left out: viewers are told when they come.
+func (p *Path) Open(tracks []media.Track) error { return p.main.Open(tracks) }
+
+// Write takes one packet to the viewers. It never waits.
+func (p *Path) Write(pkt media.Packet) error { return p.main.Write(pkt) }
+
+// Rendition returns where the packets of a rendition go: those of one video or one sound track, with the stream's own
+// times. It is nil if PathConfig.Renditions does not name it.
+func (p *Path) Rendition(name string) media.Sink {
+	if f := p.renditions[name]; f != nil {
+		return f
+	}
+	return nil
+}
+
+// SetUnavailable sets what viewers are told before the first Open: why there is nothing to see. Secrets must have been
+// removed from it.
+func (p *Path) SetUnavailable(reason string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unavailable = reason
+}
+
+// keyframe asks for one: at most twice a second, whoever wants it.
+func (p *Path) keyframe() {
+	const period = 500 * time.Millisecond
+	p.mu.Lock()
+	now := time.Now()
+	due := now.Sub(p.asked) >= period
+	if due {
+		p.asked = now
+	}
+	p.mu.Unlock()
+	if due && p.cfg.OnKeyframe != nil {
+		p.cfg.OnKeyframe()
+	}
+}
+
+// drop counts, without the lock.
+func (p *Path) drop(reason string, n int) {
+	if n == 0 {
+		return
+	}
+	p.mu.Lock()
+	p.dropped[reason] += uint64(n)
+	p.mu.Unlock()
+	if p.server.cfg.OnDrop != nil {
+		p.server.cfg.OnDrop(p.name, reason, n)
+	}
+}
+
+// attach makes a viewer one. False: the path has been closed.
+func (p *Path) attach(v *viewer) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.viewers[v.id] = v
+	return true
+}
+
+// detach forgets a viewer.
+func (p *Path) detach(v *viewer) {
+	p.mu.Lock()
+	if p.viewers[v.id] == v {
+		delete(p.viewers, v.id)
+	}
+	p.mu.Unlock()
+	p.tellDemand()
+}
+
+// tellDemand says which renditions have come to be wanted, or are not any more.
+func (p *Path) tellDemand() {
+	p.demand.Lock()
+	defer p.demand.Unlock()
+	changed := map[string]bool{}
+	p.mu.Lock()
+	for name, f := range p.renditions {
+		wanted := false
+		for _, v := range p.viewers {
+			wanted = wanted || v.uses(f)
+		}
+		if wanted != f.wanted {
+			f.wanted, changed[name] = wanted, wanted
+		}
+	}
+	p.mu.Unlock()
+	for name, wanted := range changed {
+		if p.cfg.OnDemand != nil {
+			p.cfg.OnDemand(name, wanted)
+		}
+	}
+}
+
+// viewer returns the one of that id; nil if there is none.
+func (p *Path) viewer(id string) *viewer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.viewers[id]
+}
+
+// Stats returns a snapshot.
+func (p *Path) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Stats{Viewers: len(p.viewers), Frames: p.frames, Bytes: p.sent.Load(), Dropped: maps.Clone(p.dropped)}
+}
+
+// Close disconnects the viewers. Nobody can watch until Open is called again.
+func (p *Path) Close() error {
+	p.mu.Lock()
+	p.main.reset()
+	gone := slices.Collect(maps.Values(p.viewers))
+	p.mu.Unlock()
+	end(gone, "the stream has ended")
+	return nil
+}
+
+// end disconnects viewers, all at once.
+func end(viewers []*viewer, reason string) {
+	var ending sync.WaitGroup
+	for _, v := range viewers {
+		ending.Go(func() { v.close(reason) })
+	}
+	ending.Wait()
+}
+
+// errNotOpen is what Write returns before Open.
+func (f *feed) errNotOpen() error { return fmt.Errorf("write to path %s: not open", f.path.name) }

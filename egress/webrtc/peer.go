@@ -1,0 +1,165 @@
+package webrtc
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
+	pion "github.com/pion/webrtc/v4"
+)
+
+// PeerConfig is what a peer is to do; the server adds how it is reached.
+type PeerConfig struct {
+	Media        *pion.MediaEngine     // its codecs
+	Interceptors *interceptor.Registry // what is done with its packets
+	// Host is what the peer's HTTP request was sent to (http.Request.Host): an address under which we can be reached. Empty:
+	// unknown.
+	Host string
+}
+
+// Times of ICE: a peer that answers nothing is given up after disconnected and failed together.
+const (
+	iceDisconnected = 5 * time.Second
+	iceFailed       = 10 * time.Second
+	iceKeepalive    = 2 * time.Second
+	resolveTimeout  = 500 * time.Millisecond
+	gatherTimeout   = 2 * time.Second
+)
+
+// NewPeer makes a peer on the server's ports. The caller closes it, and answers its offer with the local description that
+// it has once Gathered returns: all candidates are in that.
+func (s *Server) NewPeer(ctx context.Context, cfg PeerConfig) (*pion.PeerConnection, error) {
+	extra := s.addresses(ctx, cfg.Host)
+	settings, err := s.settings(extra)
+	if err != nil {
+		return nil, fmt.Errorf("new peer: %w", err)
+	}
+	api := pion.NewAPI(pion.WithMediaEngine(cfg.Media), pion.WithInterceptorRegistry(cfg.Interceptors), pion.WithSettingEngine(settings))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, fmt.Errorf("new peer: %w", errClosed)
+	}
+	pc, err := api.NewPeerConnection(pion.Configuration{ICEServers: s.cfg.ICEServers, Certificates: []pion.Certificate{s.certificate}})
+	if err != nil {
+		return nil, fmt.Errorf("new peer: %w", err)
+	}
+	s.peers[pc] = struct{}{}
+	return pc, nil
+}
+
+// ClosePeer ends a peer of NewPeer.
+func (s *Server) ClosePeer(pc *pion.PeerConnection) {
+	s.mu.Lock()
+	delete(s.peers, pc)
+	s.mu.Unlock()
+	_ = pc.GracefulClose() // nothing is to be done about an error
+}
+
+// Answer answers an offer that has been set: with all candidates that are found in time.
+func (s *Server) Answer(ctx context.Context, pc *pion.PeerConnection) (string, error) {
+	answer, err := pc.CreateAnswer(nil)
+	if err != nil {
+		return "", fmt.Errorf("answer: %w", err)
+	}
+	gathered := pion.GatheringCompletePromise(pc)
+	if err := pc.SetLocalDescription(answer); err != nil {
+		return "", fmt.Errorf("answer: %w", err)
+	}
+	wait := time.NewTimer(gatherTimeout)
+	defer wait.Stop()
+	select {
+	case <-gathered:
+	case <-wait.C: // a STUN or TURN server that does not answer
+	case <-ctx.Done():
+		return "", fmt.Errorf("answer: %w", ctx.Err())
+	}
+	return pc.LocalDescription().SDP, nil
+}
+
+// settings are those of one peer, which is reached at extra, too.
+func (s *Server) settings(extra []netip.Addr) (pion.SettingEngine, error) {
+	var e pion.SettingEngine
+	e.LoggerFactory = logger{s.log}
+	e.SetICEUDPMux(s.udp)
+	e.SetICETCPMux(s.tcp)
+	e.SetNetworkTypes([]pion.NetworkType{pion.NetworkTypeUDP4, pion.NetworkTypeUDP6, pion.NetworkTypeTCP4, pion.NetworkTypeTCP6})
+	e.DisableActiveTCP(true)
+	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled) // browsers hide their addresses; they find ours
+	e.SetICETimeouts(iceDisconnected, iceFailed, iceKeepalive)
+	local := s.local()
+	loopback := slices.ContainsFunc(extra, netip.Addr.IsLoopback) || !slices.ContainsFunc(local, func(a netip.Addr) bool { return !a.IsLoopback() })
+	e.SetIncludeLoopbackCandidate(loopback)
+	extra = slices.DeleteFunc(extra, func(a netip.Addr) bool { return slices.Contains(local, a) })
+	base := slices.IndexFunc(local, func(a netip.Addr) bool { return loopback || !a.IsLoopback() })
+	if len(extra) == 0 || base < 0 {
+		return e, nil
+	}
+	rule := pion.ICEAddressRewriteRule{
+		Local: local[base].String(), AsCandidateType: pion.ICECandidateTypeHost, Mode: pion.ICEAddressRewriteAppend,
+	}
+	for _, a := range extra {
+		rule.External = append(rule.External, a.String())
+	}
+	return e, e.SetICEAddressRewriteRules(rule)
+}
+
+// local returns the addresses that the UDP port has on this machine, now.
+func (s *Server) local() []netip.Addr {
+	var all []netip.Addr
+	for _, a := range s.udp.GetListenAddresses() {
+		if udp, ok := a.(*net.UDPAddr); ok {
+			all = append(all, udp.AddrPort().Addr().Unmap())
+		}
+	}
+	return all
+}
+
+// addresses returns where else a peer may reach us: where it has reached us already, whatever routers and containers lie
+// between, and the configured addresses.
+func (s *Server) addresses(ctx context.Context, host string) []netip.Addr {
+	var all []netip.Addr
+	for _, text := range s.cfg.PublicAddresses {
+		if a, err := netip.ParseAddr(text); err == nil {
+			all = append(all, a.Unmap())
+		}
+	}
+	for _, a := range resolve(ctx, host) {
+		if !slices.Contains(all, a) {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// resolve returns the addresses of the host in an HTTP request, a few at most.
+func resolve(ctx context.Context, host string) []netip.Addr {
+	const most = 4
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if host == "" {
+		return nil
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a.Unmap().WithZone("")}
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil // it is one address more, not the only one
+	}
+	var all []netip.Addr
+	for _, a := range found {
+		if a = a.Unmap(); !slices.Contains(all, a) && !a.IsUnspecified() && len(all) < most {
+			all = append(all, a)
+		}
+	}
+	return all
+}

@@ -1,0 +1,281 @@
+package webrtc
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"maps"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pion/ice/v4"
+	pion "github.com/pion/webrtc/v4"
+
+	"rave/egress/limit"
+)
+
+// Config describes a Server. The zero value of each field stands for its default.
+type Config struct {
+	Listen          string           // UDP, "127.0.0.1:8189"; port 0: any
+	TCPListen       string           // TCP, "127.0.0.1:8189"; port 0: any
+	ICEServers      []pion.ICEServer // for us and for browsers, which are told the credentials
+	PublicAddresses []string         // IP addresses under which the ports are reached, beside the machine's own
+	MaxViewers      int              // of all paths; 100
+	Log             *slog.Logger     // nil: nothing is logged
+	// WriteTimeout is how long a viewer over TCP may take nothing before its connection is cut; 10 s.
+	WriteTimeout time.Duration
+	// ConnectTimeout is how long a viewer may take from its offer to being connected; 20 s.
+	ConnectTimeout time.Duration
+	// OnDrop is told of access units that were not sent: "slow_viewer" (once per viewer), "before_keyframe",
+	// "malformed". It may be nil and must not block.
+	OnDrop func(path, reason string, frames int)
+}
+
+// ErrTCP is wrapped by New's error when the fault is with TCPListen and not with Listen.
+var ErrTCP = errors.New("no TCP port for ICE")
+
+// errClosed is what peers are refused with.
+var errClosed = errors.New("the server has been closed")
+
+// Server owns the ports and makes peers on them. Its methods may be called from any goroutine.
+type Server struct {
+	cfg         Config
+	log         *slog.Logger
+	certificate pion.Certificate
+	seed        maphash.Seed // of RTP timestamps
+	udp         *ice.UDPMuxDefault
+	tcp         *ice.TCPMuxDefault
+	listener    *limit.Listener
+	refusals    *limit.Refusals
+
+	mu      sync.Mutex
+	closed  bool
+	paths   map[string]*Path
+	viewers int
+	peers   map[*pion.PeerConnection]struct{}
+}
+
+// New opens the ports. The caller closes it.
+func New(cfg Config) (*Server, error) {
+	if cfg.Listen == "" {
+		cfg.Listen = "127.0.0.1:8189"
+	}
+	if cfg.TCPListen == "" {
+		cfg.TCPListen = "127.0.0.1:8189"
+	}
+	if cfg.MaxViewers == 0 {
+		cfg.MaxViewers = 100
+	}
+	if cfg.WriteTimeout == 0 {
+		cfg.WriteTimeout = 10 * time.Second
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = 20 * time.Second
+	}
+	s := &Server{
+		cfg: cfg, log: cfg.Log, seed: maphash.MakeSeed(),
+		paths: map[string]*Path{}, peers: map[*pion.PeerConnection]struct{}{},
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if err := s.makeCertificate(); err != nil {
+		return nil, fmt.Errorf("webrtc server: %w", err)
+	}
+	if err := s.listen(); err != nil {
+		return nil, fmt.Errorf("webrtc server: %w", err)
+	}
+	return s, nil
+}
+
+// makeCertificate makes the one that all peers show: what it proves is said in the answer to each offer.
+func (s *Server) makeCertificate() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("make a key: %w", err)
+	}
+	certificate, err := pion.GenerateCertificate(key)
+	if err != nil {
+		return fmt.Errorf("make a certificate: %w", err)
+	}
+	s.certificate = *certificate
+	return nil
+}
+
+func (s *Server) listen() error {
+	udp, err := net.ListenPacket("udp", s.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on UDP %s: %w", s.cfg.Listen, err)
+	}
+	if conn, ok := udp.(*net.UDPConn); ok { // a keyframe for many viewers is a burst; what the system allows is enough
+		_ = conn.SetWriteBuffer(socketBuffer)
+		_ = conn.SetReadBuffer(socketBuffer)
+	}
+	tcp, err := net.Listen("tcp", s.cfg.TCPListen)
+	if err != nil {
+		_ = udp.Close()
+		return fmt.Errorf("%w: listen on TCP %s: %w", ErrTCP, s.cfg.TCPListen, err)
+	}
+	logger := logger{s.log}.NewLogger("ice")
+	s.refusals = limit.NewRefusals(s.log)
+	s.listener = limit.New(tcp, limit.Config{
+		Total: 2 * s.cfg.MaxViewers, Host: 2 * s.cfg.MaxViewers, Refusals: s.refusals, Log: s.log,
+		Answer: func(string) string { return "" }, // ICE has no word for it
+	})
+	s.udp = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: logger, UDPConn: udp})
+	s.tcp = ice.NewTCPMuxDefault(ice.TCPMuxParams{
+		Listener: impatient{s.listener, s.cfg.WriteTimeout}, Logger: logger, ReadBufferSize: 64,
+		FirstStunBindTimeout: s.cfg.WriteTimeout, AliveDurationForConnFromStun: s.cfg.WriteTimeout,
+	})
+	return nil
+}
+
+// socketBuffer is asked for in both directions.
+const socketBuffer = 4 << 20
+
+// impatient cuts connections that take nothing. Without it pion would wait for ever, and so would whoever closes the peer.
+type impatient struct {
+	net.Listener
+	patience time.Duration
+}
+
+// Accept implements net.Listener.
+func (l impatient) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return impatientConn{conn, l.patience}, nil
+}
+
+type impatientConn struct {
+	net.Conn
+	patience time.Duration
+}
+
+// Write implements net.Conn. A packet that is cut in the middle would make nonsense of what follows: it ends the connection.
+func (c impatientConn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(c.patience)); err != nil {
+		return 0, err
+	}
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		_ = c.Close()
+	}
+	return n, err
+}
+
+// Addr is the UDP address, such as "127.0.0.1:8189"; TCPAddr is the TCP one.
+func (s *Server) Addr() string { return s.udp.LocalAddr().String() }
+
+// TCPAddr is the address of Addr's sibling.
+func (s *Server) TCPAddr() string { return s.listener.Addr().String() }
+
+// Err returns why nobody can connect over TCP at the moment; nil if one can.
+func (s *Server) Err() error { return s.listener.Err() }
+
+// Refused counts the connections and viewers that were refused, by reason (see package limit).
+func (s *Server) Refused() map[string]uint64 { return s.refusals.Counts() }
+
+// Path returns the path of that name ("cam1", "cam1/original"), made with cfg at the first call.
+func (s *Server) Path(name string, cfg PathConfig) *Path {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.paths[name]
+	if p == nil {
+		p = newPath(s, name, cfg)
+		s.paths[name] = p
+	}
+	return p
+}
+
+// Lookup returns the path of that name, nil if there is none.
+func (s *Server) Lookup(name string) *Path {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.paths[name]
+}
+
+// Remove ends a path and its viewers; the next Path of that name is another one. Nobody may write to it any more.
+func (s *Server) Remove(name string) {
+	s.mu.Lock()
+	p := s.paths[name]
+	delete(s.paths, name)
+	s.mu.Unlock()
+	if p != nil {
+		_ = p.Close() // which never fails
+	}
+}
+
+// Stats returns one snapshot per path, by name.
+func (s *Server) Stats() map[string]Stats {
+	s.mu.Lock()
+	paths := maps.Clone(s.paths)
+	s.mu.Unlock()
+	stats := map[string]Stats{}
+	for name, p := range paths {
+		stats[name] = p.Stats()
+	}
+	return stats
+}
+
+// admit counts a viewer; false: there are too many. It is followed by leave.
+func (s *Server) admit() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.viewers >= s.cfg.MaxViewers {
+		return false
+	}
+	s.viewers++
+	return true
+}
+
+func (s *Server) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.viewers--
+}
+
+// offset is the RTP timestamp of stream time 0, for all paths of one stream. It cannot be guessed from outside, and stays
+// while the process runs.
+func (s *Server) offset(path string) uint32 {
+	return uint32(maphash.String(s.seed, streamOf(path))) >> 1
+}
+
+// streamOf returns the stream that a path belongs to: its first element.
+func streamOf(path string) string {
+	name, _, _ := strings.Cut(path, "/")
+	return name
+}
+
+// Close ends every path and peer, waits for them, and closes the ports. It may be called twice.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	again := s.closed
+	s.closed = true
+	paths, peers := maps.Clone(s.paths), maps.Clone(s.peers)
+	s.mu.Unlock()
+	if again {
+		return nil
+	}
+	var ending sync.WaitGroup
+	for _, p := range paths {
+		ending.Go(func() { _ = p.Close() }) // which never fails
+	}
+	for pc := range peers {
+		ending.Go(func() { _ = pc.Close() })
+	}
+	err := errors.Join(s.listener.Close(), s.tcp.Close(), s.udp.Close())
+	ending.Wait()
+	s.refusals.Close()
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("close webrtc server: %w", err)
+	}
+	return nil
+}

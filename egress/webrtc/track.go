@@ -1,0 +1,140 @@
+package webrtc
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	pion "github.com/pion/webrtc/v4"
+
+	"rave/egress/capture"
+)
+
+// Header extensions of ours, beside that of congestion control.
+const (
+	playoutDelayURI = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+	captureTimeURI  = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
+)
+
+// track is one track of one viewer: a pion.TrackLocal that numbers packets. But for bound, it is the viewer's goroutine's.
+type track struct {
+	kind  pion.RTPCodecType
+	codec pion.RTPCodecParameters
+	bound atomic.Pointer[binding]
+
+	seq     uint16
+	packets uint32
+	octets  uint32
+	last    *unit // that was sent
+}
+
+// binding is what the negotiation has found.
+type binding struct {
+	out         pion.TrackLocalWriter
+	ssrc        uint32
+	payloadType uint8
+	delayID     uint8 // of the header extensions; 0: not negotiated
+	captureID   uint8
+}
+
+var _ pion.TrackLocal = (*track)(nil)
+
+func newTrack(kind pion.RTPCodecType, codec pion.RTPCodecParameters) *track {
+	var seed [2]byte
+	_, _ = rand.Read(seed[:]) // never fails
+	return &track{kind: kind, codec: codec, seq: binary.BigEndian.Uint16(seed[:])}
+}
+
+// ID, RID, StreamID and Kind implement pion.TrackLocal. One stream id lets browsers keep sound and picture in step.
+func (t *track) ID() string              { return t.kind.String() }
+func (t *track) RID() string             { return "" }
+func (t *track) StreamID() string        { return "rave" }
+func (t *track) Kind() pion.RTPCodecType { return t.kind }
+
+// Bind implements pion.TrackLocal.
+func (t *track) Bind(ctx pion.TrackLocalContext) (pion.RTPCodecParameters, error) {
+	b := &binding{out: ctx.WriteStream(), ssrc: uint32(ctx.SSRC())}
+	found := false
+	for _, c := range ctx.CodecParameters() {
+		if c.MimeType == t.codec.MimeType {
+			b.payloadType, found = uint8(c.PayloadType), true
+			break
+		}
+	}
+	if !found {
+		return pion.RTPCodecParameters{}, fmt.Errorf("the offer has no %s", t.codec.MimeType)
+	}
+	for _, e := range ctx.HeaderExtensions() {
+		switch e.URI {
+		case playoutDelayURI:
+			b.delayID = uint8(e.ID)
+		case captureTimeURI:
+			b.captureID = uint8(e.ID)
+		}
+	}
+	t.bound.Store(b)
+	return t.codec, nil
+}
+
+// Unbind implements pion.TrackLocal.
+func (t *track) Unbind(pion.TrackLocalContext) error {
+	t.bound.Store(nil)
+	return nil
+}
+
+// playoutDelay lets a browser show pictures at once and gather half a second of them at most: the least and the most delay
+// in units of 10 ms, 12 bits each.
+func playoutDelay() []byte { return []byte{0, 0, 50} }
+
+// header makes that of the i-th packet of a unit, captured at that time. It is kept for retransmission: never used twice.
+func (t *track) header(b *binding, u *unit, i int, captured time.Time) (*rtp.Header, error) {
+	h := &rtp.Header{
+		Version: 2, PayloadType: b.payloadType, SequenceNumber: t.seq, Timestamp: u.rtp, SSRC: b.ssrc, Marker: u.marker(i),
+	}
+	if i > 0 {
+		return h, nil
+	}
+	if b.captureID != 0 {
+		var ntp [8]byte
+		binary.BigEndian.PutUint64(ntp[:], capture.NTP(captured))
+		if err := h.SetExtension(b.captureID, ntp[:]); err != nil {
+			return nil, fmt.Errorf("capture time: %w", err)
+		}
+	}
+	if b.delayID != 0 && u.Video() && u.Keyframe() {
+		if err := h.SetExtension(b.delayID, playoutDelay()); err != nil {
+			return nil, fmt.Errorf("playout delay: %w", err)
+		}
+	}
+	return h, nil
+}
+
+// write sends one packet of a unit.
+func (t *track) write(b *binding, u *unit, i int, captured time.Time) error {
+	h, err := t.header(b, u, i, captured)
+	if err != nil {
+		return err
+	}
+	t.seq++
+	t.packets++
+	t.octets += uint32(len(u.payloads[i]))
+	t.last = u
+	_, err = b.out.WriteRTP(h, u.payloads[i])
+	return err
+}
+
+// report is a sender report (RFC 3550 section 6.4.1): it maps the RTP time of pts to the wall clock when that was captured.
+// Nil before anything has been sent, since players ignore reports of sources that they do not know.
+func (t *track) report(pts time.Duration, captured time.Time) *rtcp.SenderReport {
+	b := t.bound.Load()
+	if b == nil || t.last == nil {
+		return nil
+	}
+	return &rtcp.SenderReport{
+		SSRC: b.ssrc, NTPTime: capture.NTP(captured), RTPTime: t.last.packer.rtpTime(pts), PacketCount: t.packets, OctetCount: t.octets,
+	}
+}
