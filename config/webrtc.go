@@ -83,6 +83,12 @@ func parseViewers(text string) (int, error) {
 	return n, nil
 }
 
+// HidesMedia reports whether viewers on other machines can open the page but get no picture.
+func (c *Config) HidesMedia() bool {
+	w := c.WebRTC
+	return w.MaxViewers > 0 && !loopback(c.HTTP.Listen) && loopback(w.Listen) && loopback(w.TCPListen)
+}
+
 // checkWebRTC finds TURN servers that nobody can use.
 func (c *Config) checkWebRTC(fail failFunc) {
 	for i, s := range c.WebRTC.ICEServers {

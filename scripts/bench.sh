@@ -16,3 +16,5 @@ say 'decode, enhance and encode alone, at 25 pictures a second (1 minute)'
 .build/stages -clips "cockatoo25=$clip" -systems lanczos,copy,live-x2 -o .build/stages.json
 say 'the loop, from outside'
 .build/bench -stages-alone .build/stages.json -json .build/bench.json "$@"
+say 'viewers of WebRTC, beside MediaMTX (4 minutes)'
+.build/bench viewers -json .build/viewers.json

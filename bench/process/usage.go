@@ -20,6 +20,9 @@ type Usage struct {
 // Usage reads what the program has used so far. It fails once the program has ended.
 func (p *Process) Usage() (Usage, error) { return UsageOf(p.PID()) }
 
+// Own reads what the program itself has used so far, without its children.
+func (p *Process) Own() (Usage, error) { return usageOfOne(p.PID()) }
+
 // UsageOf reads what a process and its running children have used so far. A child that ends between two readings was
 // waited for, so its time is not lost.
 func UsageOf(pid int) (Usage, error) {

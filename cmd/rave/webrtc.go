@@ -30,6 +30,10 @@ func (a *app) listenWebRTC() (*webrtc.Server, error) {
 	case err != nil:
 		return nil, a.cannotListen("webrtc.listen", ", or max_viewers: 0 to do without browsers", err)
 	}
+	if a.cfg.HidesMedia() {
+		a.log.Warn("other machines can open the page, but get no picture: open webrtc.listen and webrtc.tcp_listen to them as well",
+			"http", a.cfg.HTTP.Listen, "webrtc", c.Listen)
+	}
 	return srv, nil
 }
 

@@ -43,6 +43,11 @@ type unit struct {
 	bytes    int
 }
 
+// Video, Keyframe and Size implement gate.Unit.
+func (u *unit) Video() bool    { return u.video }
+func (u *unit) Keyframe() bool { return u.keyframe }
+func (u *unit) Size() int      { return u.bytes }
+
 // outTrack is one track of a generation.
 type outTrack struct {
 	track  media.Track
@@ -112,11 +117,16 @@ func audioFormat(f media.RTPFormat) (format.Format, error) {
 	return format.Unmarshal(md, pt)
 }
 
+// rtpTime is the RTP timestamp of a stream time.
+func (o *outTrack) rtpTime(pts time.Duration) uint32 {
+	return o.base + uint32(media.Ticks(pts, o.track.ClockRate))
+}
+
 // packetize makes a unit of a packet. Its errors are errTooLarge and errMalformed, wrapped.
 func (o *outTrack) packetize(index int, p media.Packet) (*unit, error) {
 	u := &unit{
 		track: index, video: o.track.Kind == media.Video, keyframe: p.Keyframe, pts: p.PTS,
-		rtp: o.base + uint32(media.Ticks(p.PTS, o.track.ClockRate)), marker: p.Marker,
+		rtp: o.rtpTime(p.PTS), marker: p.Marker,
 	}
 	if o.encode == nil {
 		u.payloads = [][]byte{p.Data}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/bluenviron/gortsplib/v4"
 
+	"rave/egress/capture"
+	"rave/egress/gate"
 	"rave/engine/media"
 )
 
@@ -40,14 +42,14 @@ type Path struct {
 	cfg    PathConfig
 	log    *slog.Logger
 	sent   atomic.Uint64
-	wall   wallClock
+	wall   capture.Clock
 
 	mu          sync.Mutex
 	unavailable string
 	gen         *generation // nil: not open
 	resync      bool        // since Open no keyframe has come
 	readers     map[*gortsplib.ServerSession]*reader
-	gop         gop
+	gop         gate.GOP[*unit]
 	frames      uint64
 	dropped     map[string]uint64
 	complained  bool // about packets of this generation that cannot be sent
@@ -98,7 +100,7 @@ func (p *Path) Open(tracks []media.Track) error {
 
 // restart needs mu.
 func (p *Path) restart(gen *generation) {
-	p.gen, p.gop, p.resync, p.complained = gen, gop{}, gen.video, false
+	p.gen, p.gop, p.resync, p.complained = gen, gate.GOP[*unit]{}, gen.video, false
 }
 
 // SetUnavailable sets what DESCRIBE answers (404) before the first Open: why there is nothing to read. Secrets must
@@ -150,7 +152,7 @@ func (p *Path) Write(pkt media.Packet) error {
 		p.frames++
 	}
 	if video || !p.gen.video {
-		p.wall.observe(pkt)
+		p.wall.Observe(pkt)
 	}
 	u, err := t.packetize(index, pkt)
 	switch {
@@ -162,7 +164,7 @@ func (p *Path) Write(pkt media.Packet) error {
 	default:
 		p.resync = p.resync && !video
 		if p.cfg.KeepGOP {
-			p.gop.add(u)
+			p.gop.Add(u, u.pts)
 		}
 		for _, r := range p.readers {
 			dropped, waits := r.push(u)
@@ -225,7 +227,7 @@ func (p *Path) attach(ss *gortsplib.ServerSession) bool {
 		r.pace = &pacer{}
 	}
 	p.readers[ss] = r
-	kept := p.gop.snapshot()
+	kept := p.gop.Snapshot()
 	if !r.video {
 		kept = nil
 	}
@@ -273,7 +275,7 @@ func (p *Path) Stats() Stats {
 func (p *Path) Close() error {
 	p.mu.Lock()
 	gen := p.gen
-	p.gen, p.gop = nil, gop{}
+	p.gen, p.gop = nil, gate.GOP[*unit]{}
 	gone := p.takeReaders()
 	p.mu.Unlock()
 	if gen != nil {

@@ -61,36 +61,6 @@ func TestLateJoinerStartsWithTheGroupOfPictures(t *testing.T) {
 	}
 }
 
-func TestGroupOfPictures(t *testing.T) {
-	pic := func(n int, key bool, bytes int) *unit {
-		return &unit{video: true, keyframe: key, pts: time.Duration(n) * time.Second, bytes: bytes}
-	}
-	for _, c := range []struct {
-		name  string
-		units []*unit
-		age   time.Duration
-		want  int
-	}{
-		{"from the last keyframe", []*unit{pic(0, true, 1), pic(1, false, 1), pic(2, true, 1), pic(3, false, 1)}, 0, 2},
-		{"not before a keyframe", []*unit{pic(0, false, 1), pic(1, false, 1)}, 0, 0},
-		{"too many bytes", []*unit{pic(0, true, 1), pic(1, false, maxGOPBytes), pic(2, false, 1)}, 0, 0},
-		{"too long", []*unit{pic(0, true, 1), pic(13, false, 1), pic(14, false, 1)}, 0, 0},
-		{"a new one after that", []*unit{pic(0, true, maxGOPBytes+1), pic(1, true, 1)}, 0, 1},
-		{"the camera is away", []*unit{pic(0, true, 1)}, maxGOPAge + time.Second, 0},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var g gop
-			for _, u := range c.units {
-				g.add(u)
-			}
-			g.last = g.last.Add(-c.age)
-			if got := len(g.snapshot()); got != c.want {
-				t.Errorf("%d units, want %d", got, c.want)
-			}
-		})
-	}
-}
-
 func TestDescribeBeforeOpenSaysWhy(t *testing.T) {
 	s := startServer(t, Config{})
 	p := s.Path("cam1", PathConfig{})

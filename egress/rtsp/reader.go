@@ -2,7 +2,6 @@ package rtsp
 
 import (
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +10,9 @@ import (
 	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+
+	"rave/egress/capture"
+	"rave/egress/gate"
 )
 
 // packetWriter is what a reader needs of gortsplib.ServerSession.
@@ -21,28 +23,19 @@ type packetWriter interface {
 
 var _ packetWriter = (*gortsplib.ServerSession)(nil)
 
-// limits bound a reader's queue.
-type limits struct{ units, bytes int }
-
-// reader feeds one session. Units wait in a queue that push fills and a goroutine of its own empties.
+// reader feeds one session. Units wait in a gate that push fills and a goroutine of its own empties.
 type reader struct {
 	out    packetWriter
 	tracks []readerTrack
 	video  bool // it has set up video
-	limits limits
+	limits gate.Limits
 	pace   *pacer // nil: TCP, which paces by itself
-	wall   *wallClock
+	wall   *capture.Clock
 	sent   *atomic.Uint64 // payload bytes, of the path
 
-	mu      sync.Mutex
-	backlog []*unit // the group of pictures that it starts with; not limited
-	queue   []*unit
-	bytes   int  // in queue
-	started bool // a keyframe has come, or there is no video
-	skips   bool // it has fallen behind and waits for a keyframe
-	wake    chan struct{}
-	stop    chan struct{}
-	done    chan struct{}
+	gate *gate.Gate[*unit]
+	stop chan struct{}
+	done chan struct{}
 }
 
 // readerTrack is owned by the reader's goroutine, but for the fields that newReader fills.
@@ -56,8 +49,8 @@ type readerTrack struct {
 
 // start makes the reader's goroutine. stopAndWait ends it.
 func (r *reader) start(gop []*unit) {
-	r.backlog, r.started = gop, len(gop) > 0 || !r.video
-	r.wake, r.stop, r.done = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	r.gate = gate.New(r.limits, r.video, gop)
+	r.stop, r.done = make(chan struct{}), make(chan struct{})
 	go r.run()
 }
 
@@ -72,86 +65,7 @@ func (r *reader) push(u *unit) (dropped int, waits bool) {
 	if !r.tracks[u.track].on {
 		return 0, false
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	entry := u.keyframe && u.video
-	switch {
-	case !r.started && !entry:
-		return 0, false // nothing to show yet
-	case r.skips && !entry:
-		return r.count(u), false
-	case r.skips || len(r.queue) >= r.limits.units || r.bytes+u.bytes > r.limits.bytes && len(r.queue) > 0:
-		if dropped, waits = r.skip(u); waits {
-			return dropped, true
-		}
-	}
-	r.started, r.skips = true, false
-	r.queue = append(r.queue, u)
-	r.bytes += u.bytes
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
-	return dropped, false
-}
-
-// skip makes room for u: what waits before the newest keyframe goes. If there is none, all goes and the reader waits
-// for one, u included. A reader without video loses what waits.
-func (r *reader) skip(u *unit) (dropped int, waits bool) {
-	from := len(r.queue)
-	switch {
-	case u.keyframe && u.video, !r.video, r.skips:
-	default:
-		for from--; from > 0 && !(r.queue[from].video && r.queue[from].keyframe); from-- {
-		}
-		if from <= 0 {
-			from, r.skips = len(r.queue), true
-		}
-	}
-	for _, old := range r.queue[:from] {
-		r.bytes -= old.bytes
-		dropped += r.count(old)
-	}
-	r.queue = append([]*unit(nil), r.queue[from:]...)
-	if r.skips && !(u.keyframe && u.video) {
-		return dropped + r.count(u), true
-	}
-	return dropped, false
-}
-
-// count is 1 for what drops are counted in: pictures, or packets of sound if there is no video.
-func (r *reader) count(u *unit) int {
-	if u.video || !r.video {
-		return 1
-	}
-	return 0
-}
-
-// next takes the next unit; nil when the reader is stopped.
-func (r *reader) next() *unit {
-	for {
-		r.mu.Lock()
-		if len(r.backlog) > 0 {
-			u := r.backlog[0]
-			r.backlog = r.backlog[1:]
-			r.mu.Unlock()
-			return u
-		}
-		if len(r.queue) > 0 {
-			u := r.queue[0]
-			r.queue[0] = nil
-			r.queue = r.queue[1:]
-			r.bytes -= u.bytes
-			r.mu.Unlock()
-			return u
-		}
-		r.mu.Unlock()
-		select {
-		case <-r.wake:
-		case <-r.stop:
-			return nil
-		}
-	}
+	return r.gate.Push(u)
 }
 
 // run sends units with reports between them: one for each track before everything, since players align tracks by them,
@@ -160,15 +74,15 @@ func (r *reader) next() *unit {
 func (r *reader) run() {
 	defer close(r.done)
 	var reported time.Time
-	var reports reporter
+	var reports capture.Reporter
 	for {
 		select {
 		case <-r.stop:
 			return
 		default:
 		}
-		u := r.next()
-		if u == nil {
+		u, ok := r.gate.Next(r.stop)
+		if !ok {
 			return
 		}
 		t := &r.tracks[u.track]
@@ -176,7 +90,7 @@ func (r *reader) run() {
 		if reported.IsZero() && !r.report(&reports, u.pts) || !r.send(t, u) {
 			return
 		}
-		if now := time.Now(); first || now.Sub(reported) >= reportPeriod {
+		if now := time.Now(); first || now.Sub(reported) >= capture.ReportPeriod {
 			if !r.report(&reports, u.pts) {
 				return
 			}
@@ -211,15 +125,15 @@ func (r *reader) send(t *readerTrack, u *unit) bool {
 
 // report writes a sender report for each track (RFC 3550 section 6.4.1): it maps the RTP time of pts to the wall clock
 // when that was captured.
-func (r *reader) report(reports *reporter, pts time.Duration) bool {
-	ntp := reports.at(r.wall, pts, time.Now())
+func (r *reader) report(reports *capture.Reporter, pts time.Duration) bool {
+	ntp := reports.At(r.wall, pts, time.Now())
 	for i := range r.tracks {
 		t := &r.tracks[i]
 		if !t.on {
 			continue
 		}
 		sr := &rtcp.SenderReport{
-			SSRC: t.ssrc, NTPTime: ntpTime(ntp), RTPTime: t.rtpTime(pts), PacketCount: t.packets, OctetCount: t.octets,
+			SSRC: t.ssrc, NTPTime: capture.NTP(ntp), RTPTime: t.rtpTime(pts), PacketCount: t.packets, OctetCount: t.octets,
 		}
 		if !r.retry(func() error { return r.out.WritePacketRTCP(t.media, sr) }) {
 			return false

@@ -11,6 +11,9 @@ import (
 	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+
+	"rave/egress/capture"
+	"rave/egress/gate"
 )
 
 // A TCP client that stops reading loses whole access units, comes back at a keyframe with contiguous sequence numbers,
@@ -110,7 +113,7 @@ func (f *fakeSession) WritePacketRTCP(_ *description.Media, p rtcp.Packet) error
 	return nil
 }
 
-func newFakeReader(t *testing.T, l limits) (*reader, *fakeSession) {
+func newFakeReader(t *testing.T, l gate.Limits) (*reader, *fakeSession) {
 	t.Helper()
 	f := &fakeSession{room: make(chan struct{}, 1<<16), rtp: make(chan *rtp.Packet, 1<<16), rtcp: make(chan *rtcp.SenderReport, 1<<16)}
 	v, err := newOutTrack(videoTrack())
@@ -123,73 +126,17 @@ func newFakeReader(t *testing.T, l limits) (*reader, *fakeSession) {
 	}
 	g := &generation{tracks: []*outTrack{v, a}}
 	r := g.newReader(f, []*description.Media{v.media, a.media})
-	r.limits, r.wall, r.sent = l, &wallClock{}, &atomic.Uint64{}
+	r.limits, r.wall, r.sent = l, &capture.Clock{}, &atomic.Uint64{}
 	return r, f
-}
-
-func TestReaderPush(t *testing.T) {
-	video := func(pts int, key bool) *unit {
-		return &unit{track: 0, video: true, keyframe: key, pts: time.Duration(pts), payloads: [][]byte{{byte(pts)}}, bytes: 1}
-	}
-	audio := func(pts int) *unit {
-		return &unit{track: 1, keyframe: true, pts: time.Duration(pts), payloads: [][]byte{{byte(pts)}}, bytes: 1}
-	}
-	type step struct {
-		u       *unit
-		dropped int
-		waits   bool
-	}
-	for _, c := range []struct {
-		name  string
-		steps []step
-		queue []int
-	}{
-		{"waits for a keyframe to start", []step{{video(0, false), 0, false}, {audio(1), 0, false}, {video(2, true), 0, false}, {audio(3), 0, false}}, []int{2, 3}},
-		{"full without keyframe: all goes", []step{{video(0, true), 0, false}, {audio(1), 0, false}, {video(2, false), 0, false}, {video(3, false), 3, true}, {video(4, false), 1, false}, {audio(5), 0, false}}, nil},
-		{"comes back at a keyframe", []step{{video(0, true), 0, false}, {video(1, false), 0, false}, {video(2, false), 0, false}, {video(3, false), 4, true}, {video(4, true), 0, false}, {audio(5), 0, false}}, []int{4, 5}},
-		{"skips to a keyframe that waits", []step{{video(0, true), 0, false}, {video(1, false), 0, false}, {video(2, true), 0, false}, {video(3, false), 2, false}}, []int{2, 3}},
-		{"a keyframe replaces all", []step{{video(0, true), 0, false}, {video(1, false), 0, false}, {audio(2), 0, false}, {video(3, true), 2, false}}, []int{3}},
-		{"sound when full", []step{{video(0, true), 0, false}, {video(1, false), 0, false}, {video(2, false), 0, false}, {audio(3), 3, true}}, nil},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			r, _ := newFakeReader(t, limits{units: 3, bytes: 100})
-			r.wake = make(chan struct{}, 1)
-			for i, s := range c.steps {
-				if dropped, waits := r.push(s.u); dropped != s.dropped || waits != s.waits {
-					t.Errorf("step %d: dropped %d, waits %v; want %d, %v", i, dropped, waits, s.dropped, s.waits)
-				}
-			}
-			if len(r.queue) != len(c.queue) || r.bytes != len(c.queue) {
-				t.Fatalf("%d units, %d bytes in queue; want %d", len(r.queue), r.bytes, len(c.queue))
-			}
-			for i, want := range c.queue {
-				if got := int(r.queue[i].pts); got != want {
-					t.Errorf("queue[%d] is %d, want %d", i, got, want)
-				}
-			}
-		})
-	}
-}
-
-func TestReaderBoundsBytes(t *testing.T) {
-	r, _ := newFakeReader(t, limits{units: 100, bytes: 1000})
-	r.wake = make(chan struct{}, 1)
-	big := func(key bool) *unit { return &unit{video: true, keyframe: key, bytes: 1500} }
-	if d, _ := r.push(big(true)); d != 0 || r.bytes != 1500 {
-		t.Errorf("a unit above the limit must pass an empty queue: dropped %d, %d bytes", d, r.bytes)
-	}
-	if d, waits := r.push(big(false)); d != 2 || !waits || r.bytes != 0 {
-		t.Errorf("dropped %d, waits %v, %d bytes", d, waits, r.bytes)
-	}
 }
 
 // Reports come before the first packet, after the first of each track, and agree on the wall clock of a stream time.
 func TestReaderReports(t *testing.T) {
-	r, f := newFakeReader(t, limits{units: 10, bytes: 1 << 20})
-	capture := time.Date(2026, 3, 4, 5, 6, 7, 890_000_000, time.UTC)
+	r, f := newFakeReader(t, gate.Limits{Units: 10, Bytes: 1 << 20})
+	captured := time.Date(2026, 3, 4, 5, 6, 7, 890_000_000, time.UTC)
 	pkt := picture(25, 10, true)
-	pkt.NTP = capture
-	r.wall.observe(pkt)
+	pkt.NTP = captured
+	r.wall.Observe(pkt)
 	r.start(nil)
 	defer r.stopAndWait()
 	v, err := r.tracks[0].packetize(0, pkt)
@@ -203,7 +150,7 @@ func TestReaderReports(t *testing.T) {
 	r.push(v)
 	for range 2 {
 		sr := receive(t, f.rtcp, "report before the first packet")
-		if got := sr.NTPTime >> 32; got != uint64(capture.Unix()+2208988800) {
+		if got := sr.NTPTime >> 32; got != uint64(captured.Unix()+2208988800) {
 			t.Errorf("NTP seconds %d", got)
 		}
 		if fraction := float64(sr.NTPTime&0xffffffff) / (1 << 32); fraction < 0.8899 || fraction > 0.8901 {
@@ -235,7 +182,7 @@ func TestReaderReports(t *testing.T) {
 
 // A session that is gone does not keep its reader.
 func TestReaderStopsWhileItsSessionIsFull(t *testing.T) {
-	r, f := newFakeReader(t, limits{units: 10, bytes: 1 << 20})
+	r, f := newFakeReader(t, gate.Limits{Units: 10, Bytes: 1 << 20})
 	r.start(nil)
 	u, err := r.tracks[0].packetize(0, picture(0, 10, true))
 	if err != nil {
@@ -244,30 +191,6 @@ func TestReaderStopsWhileItsSessionIsFull(t *testing.T) {
 	r.push(u)
 	receive(t, f.rtcp, "report")
 	r.stopAndWait()
-}
-
-func TestReporterFollowsSlowly(t *testing.T) {
-	zero := time.Unix(1000, 0)
-	w := &wallClock{zero: zero, capture: true}
-	var r reporter
-	now := time.Now()
-	for _, c := range []struct {
-		name   string
-		change time.Duration // of the path's clock
-		after  time.Duration // time since the last report
-		want   time.Duration // of the reader's
-	}{
-		{"first", 0, 0, 0},
-		{"at once", 20 * time.Millisecond, 0, 0},
-		{"slowly", 20 * time.Millisecond, reportPeriod, slewStep},
-		{"another clock", time.Hour, reportPeriod, slewStep},
-		{"back", 0, reportPeriod, 0},
-	} {
-		w.zero, now = zero.Add(c.change), now.Add(c.after)
-		if got := r.at(w, time.Second, now).Sub(zero); got != c.want+time.Second {
-			t.Errorf("%s: moved by %v, want %v", c.name, got-time.Second, c.want)
-		}
-	}
 }
 
 func TestPacerBoundsABurst(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/bluenviron/gortsplib/v4/pkg/auth"
 	"github.com/bluenviron/gortsplib/v4/pkg/description"
 
+	"rave/egress/gate"
 	"rave/egress/limit"
 )
 
@@ -56,7 +57,7 @@ var ErrUDPPort = errors.New("no UDP ports for RTP and RTCP")
 type Server struct {
 	cfg      Config
 	log      *slog.Logger
-	limits   limits
+	limits   gate.Limits
 	guard    *limit.Guard
 	refusals *limit.Refusals
 	gs       *gortsplib.Server
@@ -83,7 +84,7 @@ type Server struct {
 // New listens and serves. The caller closes it.
 func New(cfg Config) (*Server, error) {
 	s := &Server{
-		cfg: cfg, log: cfg.Log, limits: limits{units: cfg.QueueUnits, bytes: cfg.QueueBytes}, closing: make(chan struct{}),
+		cfg: cfg, log: cfg.Log, limits: gate.Limits{Units: cfg.QueueUnits, Bytes: cfg.QueueBytes}, closing: make(chan struct{}),
 		ended:       make(chan struct{}),
 		refusePause: time.Second,
 		paths:       map[string]*Path{}, publishers: map[string]Publisher{},
@@ -94,11 +95,11 @@ func New(cfg Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if s.limits.units == 0 {
-		s.limits.units = 256
+	if s.limits.Units == 0 {
+		s.limits.Units = 256
 	}
-	if s.limits.bytes == 0 {
-		s.limits.bytes = 16 << 20
+	if s.limits.Bytes == 0 {
+		s.limits.Bytes = 16 << 20
 	}
 	if s.cfg.Listen == "" {
 		s.cfg.Listen = "127.0.0.1:8554"

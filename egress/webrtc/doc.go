@@ -8,6 +8,6 @@
 // The RTP timestamps of all videos of a stream are its time in 90 kHz ticks plus one offset, which its enhanced picture and
 // its original share. A browser can match frames of the two by them.
 //
-// Packets are not copied: they and their payloads are never changed. Whoever makes a Path closes it; Server.Close ends every
-// peer and waits for it.
+// Packets are not copied: they and their payloads are never changed. Whoever makes a Path closes it; Server.Close ends
+// every Path and waits for its viewers.
 package webrtc

@@ -17,7 +17,7 @@ type feed struct {
 
 	// With path.mu:
 	tracks   []media.Track
-	packers  map[int]*packer // by media.Track.ID; nil for what cannot be sent
+	packers  map[int]*packer // by media.Track.ID
 	open     bool
 	resync   bool // since Open no keyframe has come
 	reorders bool // it has B-frames
@@ -33,7 +33,7 @@ func (f *feed) Open(tracks []media.Track) error {
 	var gone []*viewer
 	if f.tracks != nil && !media.SameTracks(f.tracks, tracks) {
 		for _, v := range p.viewers {
-			if v.uses(f) {
+			if v.uses(f) || v.wants == f {
 				gone = append(gone, v)
 			}
 		}
@@ -86,11 +86,19 @@ func (f *feed) Write(pkt media.Packet) error {
 		p.mu.Unlock()
 		return fmt.Errorf("write to path %s: no track %d", p.name, pkt.Track)
 	}
-	if packer == nil { // such as MJPEG: viewers get a rendition
+	f.learn(packer, pkt)
+	if packer.barred { // such as MJPEG: viewers get a rendition
 		p.mu.Unlock()
 		return nil
 	}
-	drops, wanted := f.pass(packer, pkt)
+	var gone []*viewer
+	if f.turned(packer, pkt) {
+		gone = p.reordered()
+		p.shifted = true
+	}
+	drops, wanted := f.pass(packer.unit(pkt))
+	shifted := p.shifted
+	p.shifted = false
 	p.mu.Unlock()
 	for reason, n := range drops {
 		p.drop(reason, n)
@@ -98,33 +106,55 @@ func (f *feed) Write(pkt media.Packet) error {
 	if wanted {
 		p.keyframe()
 	}
+	if shifted {
+		p.tellDemand()
+	}
+	for _, v := range gone {
+		go v.close("the stream has B-frames, which browsers do not show in order")
+	}
 	return nil
 }
 
-// pass needs path.mu.
-func (f *feed) pass(packer *packer, pkt media.Packet) (drops map[string]int, wanted bool) {
-	p := f.path
+// learn takes note of a packet's times and size. It needs path.mu.
+func (f *feed) learn(packer *packer, pkt media.Packet) {
 	video := packer.track.Kind == media.Video
-	if video || f.track(media.Video) == nil {
-		p.wall.Observe(pkt)
+	if f.name == "" && (video || f.track(media.Video) == nil) {
+		f.path.wall.Observe(pkt)
 	}
-	if video {
-		if f.name == "" {
-			p.frames++
-		}
-		if f.resync && !pkt.Keyframe {
-			return map[string]int{"before_keyframe": 1}, false
+	if f.name == "" && video {
+		f.path.frames++
+	}
+	packer.measure(time.Now(), len(pkt.Data))
+}
+
+// turned reports that a stream has turned out to have B-frames: its times run back. It needs path.mu.
+func (f *feed) turned(packer *packer, pkt media.Packet) bool {
+	if f.name != "" || packer.track.Kind != media.Video {
+		return false
+	}
+	back := pkt.PTS < f.newest && !pkt.Discontinuity
+	f.newest = max(f.newest, pkt.PTS)
+	turned := back && !f.reorders
+	f.reorders = f.reorders || back
+	return turned
+}
+
+// pass gives a unit to those that take it. It needs path.mu.
+func (f *feed) pass(u *unit) (drops map[string]int, wanted bool) {
+	if u.Video() && f.resync {
+		if !u.Keyframe() {
+			if len(f.path.viewers) > 0 { // else nobody misses it
+				drops = map[string]int{"before_keyframe": 1}
+			}
+			return drops, false
 		}
 		f.resync = false
-		f.reorders = f.reorders || pkt.PTS < f.newest && !pkt.Discontinuity
-		f.newest = max(f.newest, pkt.PTS)
 	}
-	u := packer.unit(pkt)
 	if f.keep {
-		f.gop.Add(u, pkt.PTS)
+		f.gop.Add(u, u.pkt.PTS)
 	}
-	slow := 0
-	for _, v := range p.viewers {
+	now, slow := time.Now(), 0
+	for _, v := range f.path.viewers {
 		if !v.takes(f, u) {
 			continue
 		}
@@ -133,10 +163,13 @@ func (f *feed) pass(packer *packer, pkt media.Packet) (drops map[string]int, wan
 		}
 		dropped, waits := v.gate.Push(u)
 		slow += dropped
-		wanted = wanted || waits || v.lost.Load()
-		if waits {
-			v.behind()
+		if waits && v.slower(now) {
+			f.path.shifted = true
 		}
+		if u.Video() && v.faster(now) {
+			f.path.shifted, wanted = true, true
+		}
+		wanted = wanted || u.Video() && (v.lost.Load() || v.gate.Waits())
 	}
 	if slow > 0 {
 		drops = map[string]int{"slow_viewer": slow}
@@ -144,13 +177,27 @@ func (f *feed) pass(packer *packer, pkt media.Packet) (drops map[string]int, wan
 	return drops, wanted
 }
 
-// start returns what a new viewer of the feed begins with. It needs path.mu.
+// start returns what a new viewer of the feed begins with. All but the newest picture are there to be decoded only: they get
+// timestamps right before its own, else a browser would take the time that they span for delay of the network, and keep it.
+// What would take too long to send is of no use: the viewer would fall behind what is live. It needs path.mu.
 func (f *feed) start() []*unit {
-	units := f.gop.Snapshot()
-	for _, u := range units {
+	const step, most = 90, 4 << 20 // 1 ms; bytes, 0.7 s at the first pace
+	kept := f.gop.Snapshot()
+	size := 0
+	for _, u := range kept {
+		size += u.Size()
+	}
+	if size > most {
+		return nil
+	}
+	units := make([]*unit, len(kept))
+	for i, u := range kept {
 		if u.pack() != nil {
 			return nil
 		}
+		hurried := *u
+		hurried.rtp = kept[len(kept)-1].rtp - uint32(step*(len(kept)-1-i))
+		units[i] = &hurried
 	}
 	return units
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/cc"
+	"github.com/pion/interceptor/pkg/gcc"
 	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/sdp/v3"
@@ -21,6 +24,7 @@ import (
 type plan struct {
 	picture, listens *feed // listens is nil for no sound
 	video, sound     pion.RTPCodecParameters
+	tracks           []media.Track // of the stream, that it is for
 }
 
 // choose finds what suits an offer. Its error is a refusal.
@@ -28,14 +32,14 @@ func (p *Path) choose(o offer) (plan, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	main := p.main.track(media.Video)
-	if p.closed || main == nil {
+	if main == nil {
 		reason := p.unavailable
 		if reason == "" {
 			reason = p.name + " has not been seen yet"
 		}
 		return plan{}, refuse(http.StatusConflict, "unavailable", "The stream is not there", reason)
 	}
-	var pl plan
+	pl := plan{tracks: p.main.tracks}
 	var why string
 	switch direct, ok := choose(o.video, "video/"+string(main.Codec), profileOf(*main)); {
 	case ok && !p.main.reorders:
@@ -98,10 +102,9 @@ func (p *Path) join(ctx context.Context, sdpOffer, host string) (*viewer, string
 	if err != nil {
 		return nil, "", err
 	}
-	if !p.server.admit() {
-		p.server.refusals.Add("viewers", "a viewer was refused: there are webrtc.max_viewers already", "path", p.name)
-		return nil, "", refuse(http.StatusServiceUnavailable, "too-many-viewers", "Too many viewers",
-			fmt.Sprintf("%d viewers are connected, and no more are allowed: raise webrtc.max_viewers", p.server.cfg.MaxViewers))
+	if err := p.server.admit(); err != nil {
+		p.server.refusals.Add("viewers", "a viewer was refused: "+err.Error(), "path", p.name)
+		return nil, "", err
 	}
 	v, err := p.newViewer(ctx, pl, host)
 	if err != nil {
@@ -109,19 +112,19 @@ func (p *Path) join(ctx context.Context, sdpOffer, host string) (*viewer, string
 		return nil, "", err
 	}
 	answer, err := v.negotiate(ctx, sdpOffer)
-	if err == nil && !p.attach(v) {
-		err = refuse(http.StatusConflict, "unavailable", "The stream is not there", "the stream has ended")
+	if err == nil && !p.attach(v, pl.tracks) {
+		err = refuse(http.StatusConflict, "unavailable", "The stream is not there", "the stream has just changed or ended: try again")
 	}
 	if err != nil {
 		v.close("its offer could not be answered")
 		return nil, "", err
 	}
-	p.tellDemand()
 	return v, answer, nil
 }
 
 func (p *Path) newViewer(ctx context.Context, pl plan, host string) (*viewer, error) {
-	engine, registry, err := pl.engine()
+	pace := &pacer{}
+	engine, registry, err := pl.engine(pace)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +133,8 @@ func (p *Path) newViewer(ctx context.Context, pl plan, host string) (*viewer, er
 		return nil, err
 	}
 	v := &viewer{
-		path: p, id: newID(), etag: `"` + newID() + `"`, pc: pc, stop: make(chan struct{}), picture: pl.picture, listens: pl.listens,
+		path: p, id: newID(), etag: `"` + newID() + `"`, pc: pc, pace: pace, stop: make(chan struct{}),
+		wants: pl.picture, picture: pl.picture, listens: pl.listens,
 		video: newTrack(pion.RTPCodecTypeVideo, pl.video),
 	}
 	if pl.listens != nil {
@@ -159,6 +163,7 @@ func (v *viewer) negotiate(ctx context.Context, sdpOffer string) (string, error)
 			return "", fmt.Errorf("add %s: %w", t.kind, err)
 		}
 		v.loops.Go(func() { v.listen(tr.Sender()) })
+		tr.Sender().Transport().ICETransport().OnSelectedCandidatePairChange(v.route) // one for all tracks
 	}
 	if err := v.pc.SetRemoteDescription(pion.SessionDescription{Type: pion.SDPTypeOffer, SDP: sdpOffer}); err != nil {
 		return "", refuse(http.StatusBadRequest, "bad-offer", "This offer cannot be answered", err.Error())
@@ -167,8 +172,8 @@ func (v *viewer) negotiate(ctx context.Context, sdpOffer string) (string, error)
 }
 
 // engine says what pion is to negotiate and to do with packets. The order matters: retransmissions pass the numbering of
-// congestion control, and that passes the estimator.
-func (pl plan) engine() (*pion.MediaEngine, *interceptor.Registry, error) {
+// congestion control, and that passes the estimator, which pace is given.
+func (pl plan) engine(pace *pacer) (*pion.MediaEngine, *interceptor.Registry, error) {
 	engine, registry := &pion.MediaEngine{}, &interceptor.Registry{}
 	feedback := []pion.RTCPFeedback{{Type: "transport-cc"}}
 	pl.sound.RTCPFeedback = feedback
@@ -200,6 +205,16 @@ func (pl plan) engine() (*pion.MediaEngine, *interceptor.Registry, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("retransmission: %w", err)
 	}
+	congestion, err := cc.NewInterceptor(func() (cc.BandwidthEstimator, error) {
+		e, err := gcc.NewSendSideBWE(gcc.SendSideBWEPacer(gcc.NewNoOpPacer()), gcc.SendSideBWEInitialBitrate(firstEstimate),
+			gcc.SendSideBWEMinBitrate(leastEstimate), gcc.SendSideBWEMaxBitrate(mostEstimate), gcc.WithLoggerFactory(logger{slog.New(slog.DiscardHandler)}))
+		pace.estimate = e
+		return e, err
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("congestion control: %w", err)
+	}
+	registry.Add(congestion)
 	registry.Add(numbering)
 	registry.Add(responder)
 	return engine, registry, nil

@@ -3,6 +3,7 @@ package webrtc
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v4/pkg/format/rtph264"
@@ -52,10 +53,32 @@ func (u *unit) marker(i int) bool {
 type packer struct {
 	track  media.Track
 	base   uint32
+	barred bool                                       // no browser takes it
 	encode func(nals [][]byte) ([]*rtp.Packet, error) // nil: as they are
+
+	// The bitrate, over windows of some seconds; needs path.mu but for rate.
+	began time.Time
+	bytes int
+	rate  atomic.Int64 // bits per second; 0: not known yet
 }
 
-// newPacker is nil for a track that no browser takes in any form.
+// rateWindow is what a bitrate is measured over: keyframes come at least that often, as a rule.
+const rateWindow = 4 * time.Second
+
+// measure counts a packet. It needs path.mu.
+func (p *packer) measure(now time.Time, size int) {
+	if d := now.Sub(p.began); d >= rateWindow {
+		if !p.began.IsZero() && d < 2*rateWindow { // else it has paused
+			p.rate.Store(int64(float64(p.bytes) * 8 / d.Seconds()))
+		}
+		p.began, p.bytes = now, 0
+	}
+	p.bytes += size
+}
+
+// need is the bitrate of the track; 0 if it is not known yet.
+func (p *packer) need() float64 { return float64(p.rate.Load()) }
+
 func newPacker(t media.Track, base uint32) (*packer, error) {
 	p := &packer{track: t, base: base}
 	var err error
@@ -66,8 +89,8 @@ func newPacker(t media.Track, base uint32) (*packer, error) {
 	case t.Codec == media.H265:
 		e := &rtph265.Encoder{PayloadMaxSize: maxPayload}
 		err, p.encode = e.Init(), e.Encode
-	case !soundForBrowsers(t):
-		return nil, nil
+	default:
+		p.barred = !soundForBrowsers(t)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("packetise %s: %w", t.Codec, err)

@@ -25,6 +25,9 @@ type PathConfig struct {
 	// OnKeyframe asks for a keyframe: a viewer has joined, has lost something or has fallen behind and waits for one. It is
 	// called twice a second at most. It may be nil and must not block.
 	OnKeyframe func()
+	// OnViewers says that the path has its first viewer, or none any more: Stats tells which, since it may have changed
+	// again. It may be nil and must not block.
+	OnViewers func()
 	// KeepGOP keeps the last group of pictures and sends it to a new viewer first, so that it starts at once.
 	KeepGOP bool
 	// Renditions names those that OnDemand can make; what they hold is written to Path.Rendition.
@@ -54,7 +57,6 @@ type Path struct {
 	demand sync.Mutex // held while OnDemand is called, so that its calls come in order
 
 	mu          sync.Mutex
-	closed      bool
 	unavailable string
 	main        *feed
 	renditions  map[string]*feed
@@ -62,6 +64,7 @@ type Path struct {
 	frames      uint64
 	dropped     map[string]uint64
 	asked       time.Time // when a keyframe was asked for last
+	shifted     bool      // a viewer has moved from one feed to another
 }
 
 var (
@@ -76,7 +79,7 @@ func newPath(s *Server, name string, cfg PathConfig) *Path {
 	}
 	p.main = &feed{path: p, keep: cfg.KeepGOP}
 	for _, r := range cfg.Renditions {
-		p.renditions[r] = &feed{path: p, name: r}
+		p.renditions[r] = &feed{path: p, name: r, keep: r == Browser} // its keyframes are as far apart as a camera's
 	}
 	return p
 }
@@ -133,25 +136,40 @@ func (p *Path) drop(reason string, n int) {
 	}
 }
 
-// attach makes a viewer one. False: the path has been closed.
-func (p *Path) attach(v *viewer) bool {
+// attach makes a viewer one, of those tracks. False: it has gone already, or the path has other tracks now, or none.
+func (p *Path) attach(v *viewer, tracks []media.Track) bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
+	if v.gone || !media.SameTracks(p.main.tracks, tracks) {
+		p.mu.Unlock()
 		return false
 	}
 	p.viewers[v.id] = v
+	first := len(p.viewers) == 1
+	p.mu.Unlock()
+	if first {
+		p.tellViewers()
+	}
+	p.tellDemand()
 	return true
 }
 
 // detach forgets a viewer.
 func (p *Path) detach(v *viewer) {
 	p.mu.Lock()
-	if p.viewers[v.id] == v {
-		delete(p.viewers, v.id)
-	}
+	v.gone = true
+	last := p.viewers[v.id] == v && len(p.viewers) == 1
+	delete(p.viewers, v.id)
 	p.mu.Unlock()
+	if last {
+		p.tellViewers()
+	}
 	p.tellDemand()
+}
+
+func (p *Path) tellViewers() {
+	if p.cfg.OnViewers != nil {
+		p.cfg.OnViewers()
+	}
 }
 
 // tellDemand says which renditions have come to be wanted, or are not any more.

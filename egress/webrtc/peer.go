@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -22,17 +23,14 @@ type PeerConfig struct {
 	Host string
 }
 
-// Times of ICE: a peer that answers nothing is given up after disconnected and failed together.
+// Bounds of time for what others answer.
 const (
-	iceDisconnected = 5 * time.Second
-	iceFailed       = 10 * time.Second
-	iceKeepalive    = 2 * time.Second
-	resolveTimeout  = 500 * time.Millisecond
-	gatherTimeout   = 2 * time.Second
+	resolveTimeout = 500 * time.Millisecond
+	gatherTimeout  = 2 * time.Second
+	partingTimeout = 500 * time.Millisecond
 )
 
-// NewPeer makes a peer on the server's ports. The caller closes it, and answers its offer with the local description that
-// it has once Gathered returns: all candidates are in that.
+// NewPeer makes a peer on the server's ports. The caller ends it with ClosePeer; Answer answers its offer.
 func (s *Server) NewPeer(ctx context.Context, cfg PeerConfig) (*pion.PeerConnection, error) {
 	extra := s.addresses(ctx, cfg.Host)
 	settings, err := s.settings(extra)
@@ -40,25 +38,30 @@ func (s *Server) NewPeer(ctx context.Context, cfg PeerConfig) (*pion.PeerConnect
 		return nil, fmt.Errorf("new peer: %w", err)
 	}
 	api := pion.NewAPI(pion.WithMediaEngine(cfg.Media), pion.WithInterceptorRegistry(cfg.Interceptors), pion.WithSettingEngine(settings))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, fmt.Errorf("new peer: %w", errClosed)
-	}
 	pc, err := api.NewPeerConnection(pion.Configuration{ICEServers: s.cfg.ICEServers, Certificates: []pion.Certificate{s.certificate}})
 	if err != nil {
 		return nil, fmt.Errorf("new peer: %w", err)
 	}
-	s.peers[pc] = struct{}{}
 	return pc, nil
 }
 
 // ClosePeer ends a peer of NewPeer.
 func (s *Server) ClosePeer(pc *pion.PeerConnection) {
-	s.mu.Lock()
-	delete(s.peers, pc)
-	s.mu.Unlock()
+	// A peer over TCP that takes nothing would take its time to be told.
+	cut := time.AfterFunc(partingTimeout, func() { s.tcp.RemoveConnByUfrag(ufragOf(pc)) })
+	defer cut.Stop()
 	_ = pc.GracefulClose() // nothing is to be done about an error
+}
+
+// ufragOf is the name that a peer's own candidates go by on the ports; empty before it has answered.
+func ufragOf(pc *pion.PeerConnection) string {
+	local := pc.LocalDescription()
+	if local == nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(local.SDP, "a=ice-ufrag:")
+	ufrag, _, _ := strings.Cut(rest, "\r\n")
+	return ufrag
 }
 
 // Answer answers an offer that has been set: with all candidates that are found in time.
@@ -91,7 +94,7 @@ func (s *Server) settings(extra []netip.Addr) (pion.SettingEngine, error) {
 	e.SetNetworkTypes([]pion.NetworkType{pion.NetworkTypeUDP4, pion.NetworkTypeUDP6, pion.NetworkTypeTCP4, pion.NetworkTypeTCP6})
 	e.DisableActiveTCP(true)
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled) // browsers hide their addresses; they find ours
-	e.SetICETimeouts(iceDisconnected, iceFailed, iceKeepalive)
+	e.SetICETimeouts(s.cfg.Silence/3, s.cfg.Silence*2/3, min(2*time.Second, s.cfg.Silence/6))
 	local := s.local()
 	loopback := slices.ContainsFunc(extra, netip.Addr.IsLoopback) || !slices.ContainsFunc(local, func(a netip.Addr) bool { return !a.IsLoopback() })
 	e.SetIncludeLoopbackCandidate(loopback)
@@ -143,6 +146,7 @@ func resolve(ctx context.Context, host string) []netip.Addr {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
+	host = strings.Trim(host, "[]")
 	if host == "" {
 		return nil
 	}

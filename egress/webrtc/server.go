@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,8 @@ type Config struct {
 	Log             *slog.Logger     // nil: nothing is logged
 	// WriteTimeout is how long a viewer over TCP may take nothing before its connection is cut; 10 s.
 	WriteTimeout time.Duration
+	// Silence is how long a peer may answer nothing before it is given up; 15 s.
+	Silence time.Duration
 	// ConnectTimeout is how long a viewer may take from its offer to being connected; 20 s.
 	ConnectTimeout time.Duration
 	// OnDrop is told of access units that were not sent: "slow_viewer" (once per viewer), "before_keyframe",
@@ -40,15 +43,13 @@ type Config struct {
 // ErrTCP is wrapped by New's error when the fault is with TCPListen and not with Listen.
 var ErrTCP = errors.New("no TCP port for ICE")
 
-// errClosed is what peers are refused with.
-var errClosed = errors.New("the server has been closed")
-
 // Server owns the ports and makes peers on them. Its methods may be called from any goroutine.
 type Server struct {
 	cfg         Config
 	log         *slog.Logger
 	certificate pion.Certificate
 	seed        maphash.Seed // of RTP timestamps
+	socket      *batcher
 	udp         *ice.UDPMuxDefault
 	tcp         *ice.TCPMuxDefault
 	listener    *limit.Listener
@@ -58,7 +59,6 @@ type Server struct {
 	closed  bool
 	paths   map[string]*Path
 	viewers int
-	peers   map[*pion.PeerConnection]struct{}
 }
 
 // New opens the ports. The caller closes it.
@@ -75,12 +75,15 @@ func New(cfg Config) (*Server, error) {
 	if cfg.WriteTimeout == 0 {
 		cfg.WriteTimeout = 10 * time.Second
 	}
+	if cfg.Silence == 0 {
+		cfg.Silence = 15 * time.Second
+	}
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = 20 * time.Second
 	}
 	s := &Server{
 		cfg: cfg, log: cfg.Log, seed: maphash.MakeSeed(),
-		paths: map[string]*Path{}, peers: map[*pion.PeerConnection]struct{}{},
+		paths: map[string]*Path{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -109,14 +112,14 @@ func (s *Server) makeCertificate() error {
 }
 
 func (s *Server) listen() error {
-	udp, err := net.ListenPacket("udp", s.cfg.Listen)
+	udp, err := listenUDP(s.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on UDP %s: %w", s.cfg.Listen, err)
 	}
-	if conn, ok := udp.(*net.UDPConn); ok { // a keyframe for many viewers is a burst; what the system allows is enough
-		_ = conn.SetWriteBuffer(socketBuffer)
-		_ = conn.SetReadBuffer(socketBuffer)
-	}
+	// A keyframe for many viewers is a burst; what the system allows is enough.
+	_ = udp.SetWriteBuffer(socketBuffer)
+	_ = udp.SetReadBuffer(socketBuffer)
+	s.socket = newBatcher(udp)
 	tcp, err := net.Listen("tcp", s.cfg.TCPListen)
 	if err != nil {
 		_ = udp.Close()
@@ -125,15 +128,22 @@ func (s *Server) listen() error {
 	logger := logger{s.log}.NewLogger("ice")
 	s.refusals = limit.NewRefusals(s.log)
 	s.listener = limit.New(tcp, limit.Config{
-		Total: 2 * s.cfg.MaxViewers, Host: 2 * s.cfg.MaxViewers, Refusals: s.refusals, Log: s.log,
-		Answer: func(string) string { return "" }, // ICE has no word for it
+		Total: 2 * s.cfg.MaxViewers, Host: 2 * s.cfg.MaxViewers, Refusals: s.refusals, Log: s.log, // ICE has no word for it
 	})
-	s.udp = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: logger, UDPConn: udp})
+	s.udp = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: logger, UDPConn: s.socket})
 	s.tcp = ice.NewTCPMuxDefault(ice.TCPMuxParams{
 		Listener: impatient{s.listener, s.cfg.WriteTimeout}, Logger: logger, ReadBufferSize: 64,
 		FirstStunBindTimeout: s.cfg.WriteTimeout, AliveDurationForConnFromStun: s.cfg.WriteTimeout,
 	})
 	return nil
+}
+
+func listenUDP(address string) (*net.UDPConn, error) {
+	a, err := net.ResolveUDPAddr("udp", address)
+	if err != nil {
+		return nil, err
+	}
+	return net.ListenUDP("udp", a)
 }
 
 // socketBuffer is asked for in both directions.
@@ -151,16 +161,19 @@ func (l impatient) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return impatientConn{conn, l.patience}, nil
+	return &impatientConn{Conn: conn, patience: l.patience}, nil
 }
 
 type impatientConn struct {
 	net.Conn
 	patience time.Duration
+	turn     sync.Mutex // writes wait here: each has its own time
 }
 
 // Write implements net.Conn. A packet that is cut in the middle would make nonsense of what follows: it ends the connection.
-func (c impatientConn) Write(p []byte) (int, error) {
+func (c *impatientConn) Write(p []byte) (int, error) {
+	c.turn.Lock()
+	defer c.turn.Unlock()
 	if err := c.SetWriteDeadline(time.Now().Add(c.patience)); err != nil {
 		return 0, err
 	}
@@ -225,15 +238,19 @@ func (s *Server) Stats() map[string]Stats {
 	return stats
 }
 
-// admit counts a viewer; false: there are too many. It is followed by leave.
-func (s *Server) admit() bool {
+// admit counts a viewer, or says why there can be none more. It is followed by leave.
+func (s *Server) admit() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.viewers >= s.cfg.MaxViewers {
-		return false
+	switch {
+	case s.closed:
+		return refuse(http.StatusServiceUnavailable, "closing", "RAVE is ending", "RAVE is ending: try again when it has started")
+	case s.viewers >= s.cfg.MaxViewers:
+		return refuse(http.StatusServiceUnavailable, "too-many-viewers", "Too many viewers",
+			fmt.Sprintf("there are %d viewers, and no more are allowed: raise webrtc.max_viewers", s.viewers))
 	}
 	s.viewers++
-	return true
+	return nil
 }
 
 func (s *Server) leave() {
@@ -254,12 +271,13 @@ func streamOf(path string) string {
 	return name
 }
 
-// Close ends every path and peer, waits for them, and closes the ports. It may be called twice.
+// Close ends every path, waits for its viewers, and closes the ports. Who has made other peers ends them. It may be called
+// twice.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	again := s.closed
 	s.closed = true
-	paths, peers := maps.Clone(s.paths), maps.Clone(s.peers)
+	paths := maps.Clone(s.paths)
 	s.mu.Unlock()
 	if again {
 		return nil
@@ -267,9 +285,6 @@ func (s *Server) Close() error {
 	var ending sync.WaitGroup
 	for _, p := range paths {
 		ending.Go(func() { _ = p.Close() }) // which never fails
-	}
-	for pc := range peers {
-		ending.Go(func() { _ = pc.Close() })
 	}
 	err := errors.Join(s.listener.Close(), s.tcp.Close(), s.udp.Close())
 	ending.Wait()

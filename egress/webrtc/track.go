@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +30,8 @@ type track struct {
 	seq     uint16
 	packets uint32
 	octets  uint32
-	last    *unit // that was sent
+	last    *unit  // that was sent,
+	stamp   uint32 // and its RTP timestamp
 }
 
 // binding is what the negotiation has found.
@@ -57,17 +59,12 @@ func (t *track) Kind() pion.RTPCodecType { return t.kind }
 
 // Bind implements pion.TrackLocal.
 func (t *track) Bind(ctx pion.TrackLocalContext) (pion.RTPCodecParameters, error) {
-	b := &binding{out: ctx.WriteStream(), ssrc: uint32(ctx.SSRC())}
-	found := false
-	for _, c := range ctx.CodecParameters() {
-		if c.MimeType == t.codec.MimeType {
-			b.payloadType, found = uint8(c.PayloadType), true
-			break
-		}
+	all := ctx.CodecParameters()
+	i := slices.IndexFunc(all, func(c pion.RTPCodecParameters) bool { return c.MimeType == t.codec.MimeType })
+	if i < 0 {
+		return pion.RTPCodecParameters{}, fmt.Errorf("%s has not been negotiated", t.codec.MimeType)
 	}
-	if !found {
-		return pion.RTPCodecParameters{}, fmt.Errorf("the offer has no %s", t.codec.MimeType)
-	}
+	b := &binding{out: ctx.WriteStream(), ssrc: uint32(ctx.SSRC()), payloadType: uint8(all[i].PayloadType)}
 	for _, e := range ctx.HeaderExtensions() {
 		switch e.URI {
 		case playoutDelayURI:
@@ -77,7 +74,7 @@ func (t *track) Bind(ctx pion.TrackLocalContext) (pion.RTPCodecParameters, error
 		}
 	}
 	t.bound.Store(b)
-	return t.codec, nil
+	return all[i], nil // as negotiated: it says whether lost packets are asked for
 }
 
 // Unbind implements pion.TrackLocal.
@@ -93,7 +90,8 @@ func playoutDelay() []byte { return []byte{0, 0, 50} }
 // header makes that of the i-th packet of a unit, captured at that time. It is kept for retransmission: never used twice.
 func (t *track) header(b *binding, u *unit, i int, captured time.Time) (*rtp.Header, error) {
 	h := &rtp.Header{
-		Version: 2, PayloadType: b.payloadType, SequenceNumber: t.seq, Timestamp: u.rtp, SSRC: b.ssrc, Marker: u.marker(i),
+		Version: 2, PayloadType: b.payloadType, SequenceNumber: t.seq, Timestamp: t.stamp, SSRC: b.ssrc, Marker: u.marker(i),
+		Extensions: make([]rtp.Extension, 0, 3),
 	}
 	if i > 0 {
 		return h, nil
@@ -113,7 +111,18 @@ func (t *track) header(b *binding, u *unit, i int, captured time.Time) (*rtp.Hea
 	return h, nil
 }
 
-// write sends one packet of a unit.
+// begin is called before the packets of a unit. Its timestamp is the unit's own, but never runs back: a small picture comes
+// later than the full one of the same time, and the first ones after a change to it are newer than they are by a little.
+func (t *track) begin(u *unit) {
+	const step = 90 // 1 ms
+	stamp := u.rtp
+	if t.last != nil && u.Video() && int32(stamp-t.stamp) <= 0 {
+		stamp = t.stamp + step
+	}
+	t.last, t.stamp = u, stamp
+}
+
+// write sends one packet of the unit that has begun.
 func (t *track) write(b *binding, u *unit, i int, captured time.Time) error {
 	h, err := t.header(b, u, i, captured)
 	if err != nil {
@@ -122,7 +131,6 @@ func (t *track) write(b *binding, u *unit, i int, captured time.Time) error {
 	t.seq++
 	t.packets++
 	t.octets += uint32(len(u.payloads[i]))
-	t.last = u
 	_, err = b.out.WriteRTP(h, u.payloads[i])
 	return err
 }

@@ -3,6 +3,10 @@ package webrtc
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
+	"io"
+	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,18 +33,24 @@ type viewer struct {
 	pc     *pion.PeerConnection
 	video  *track
 	sound  *track // nil: none
+	pace   *pacer
 	stop   chan struct{}
 	once   sync.Once
-	loops  sync.WaitGroup // those of ours
-	lost   atomic.Bool    // it has asked for a keyframe and none has been sent since
-	expiry *time.Timer    // of the time to connect
+	loops  sync.WaitGroup        // those of ours
+	lost   atomic.Bool           // it has asked for a keyframe and none has been sent since
+	expiry *time.Timer           // of the time to connect
+	batch  atomic.Pointer[batch] // nil: its packets do not go over UDP
 
 	// With path.mu:
-	gate      *gate.Gate[*unit] // nil: not connected yet
-	picture   *feed             // where its video comes from,
-	next      *feed             // and will from the next keyframe there; nil: no change
-	listens   *feed             // where its sound comes from; nil: none
-	connected bool
+	gone    bool
+	gate    *gate.Gate[*unit] // nil: not connected yet
+	wants   *feed             // where its video comes from if its network carries that
+	picture *feed             // where its video comes from now,
+	next    *feed             // and will from the next keyframe there; nil: no change
+	listens *feed             // where its sound comes from; nil: none
+	rest    time.Duration     // before it tries the full picture again: at retry
+	retry   time.Time         //
+	stepped time.Time         // when it went back to the full picture
 }
 
 func newID() string {
@@ -49,8 +59,18 @@ func newID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// uses reports whether what the viewer negotiated depends on a feed. It needs path.mu.
+// uses reports whether a feed is sent to the viewer, or soon will be. It needs path.mu.
 func (v *viewer) uses(f *feed) bool { return v.picture == f || v.next == f || v.listens == f }
+
+// rendition names what the viewer is given in place of the stream as it is; empty if it gets that.
+func (v *viewer) rendition() string {
+	v.path.mu.Lock()
+	defer v.path.mu.Unlock()
+	return v.wants.name
+}
+
+// h264 reports whether the viewer's video is H.264, as that of all renditions is.
+func (v *viewer) h264() bool { return strings.EqualFold(v.video.codec.MimeType, pion.MimeTypeH264) }
 
 // takes reports whether a unit of a feed is for the viewer, which follows from one feed to another at a keyframe. It needs
 // path.mu.
@@ -61,6 +81,7 @@ func (v *viewer) takes(f *feed, u *unit) bool {
 	case !u.Video():
 		return f == v.listens
 	case f == v.next && u.Keyframe():
+		v.path.shifted = v.path.shifted || v.picture != f
 		v.picture, v.next = f, nil
 	}
 	return f == v.picture
@@ -70,21 +91,15 @@ func (v *viewer) takes(f *feed, u *unit) bool {
 func (v *viewer) start() {
 	p := v.path
 	p.mu.Lock()
-	if v.connected {
+	if v.gone || v.gate != nil {
 		p.mu.Unlock()
 		return
 	}
-	v.connected = true
 	units := v.picture.start()
 	v.gate = gate.New(gate.Limits{Units: queueUnits, Bytes: queueBytes, Age: queueAge}, true, units)
+	v.loops.Go(v.run)
 	p.mu.Unlock()
 	v.expiry.Stop()
-	select {
-	case <-v.stop:
-		return
-	default:
-	}
-	v.loops.Go(v.run)
 	if len(units) == 0 {
 		p.keyframe()
 	}
@@ -99,30 +114,83 @@ func (v *viewer) run() {
 		if !ok {
 			return
 		}
+		now := time.Now()
+		captured := reports.At(&v.path.wall, u.pkt.PTS, now)
 		t := v.sound
 		if u.Video() {
 			t = v.video
 			if u.Keyframe() {
 				v.lost.Store(false)
 			}
-		}
-		b := t.bound.Load()
-		if b == nil {
-			continue
+			v.watchNetwork(now, u)
 		}
 		first := t.last == nil
-		now := time.Now()
-		captured := reports.At(&v.path.wall, u.pkt.PTS, now)
-		for i := range u.payloads {
-			if t.write(b, u, i, captured) != nil {
-				break // the peer is going: its state says so
-			}
+		if !v.send(t, u, captured) {
+			return
 		}
-		v.path.sent.Add(uint64(u.Size()))
 		if first || now.Sub(reported) >= capture.ReportPeriod {
 			v.report(u, captured)
 			reported = now
 		}
+	}
+}
+
+// send sends one unit whole; false when the viewer goes.
+func (v *viewer) send(t *track, u *unit, captured time.Time) bool {
+	b := t.bound.Load()
+	if b == nil {
+		return true // not negotiated: it takes none of these
+	}
+	t.begin(u)
+	out := v.batch.Load()
+	out.hold()
+	defer out.release()
+	for i, payload := range u.payloads {
+		if !v.pace.wait(len(payload), v.stop, out.flush) {
+			return false
+		}
+		switch err := t.write(b, u, i, captured); {
+		case errors.Is(err, io.ErrClosedPipe): // such as a TCP connection that was cut
+			go v.close("its connection is gone") // which waits for this goroutine
+			return false
+		case err != nil:
+			return true // ICE finds another way, or gives up
+		}
+	}
+	v.path.sent.Add(uint64(u.Size()))
+	return true
+}
+
+// route is told of the way that ICE has found to the viewer.
+func (v *viewer) route(pair *pion.ICECandidatePair) {
+	var next *batch
+	to, err := netip.ParseAddr(pair.Remote.Address)
+	if err == nil && pair.Remote.Protocol == pion.ICEProtocolUDP && pair.Local.Typ != pion.ICECandidateTypeRelay {
+		next = v.path.server.socket.begin(netip.AddrPortFrom(to, pair.Remote.Port))
+	}
+	v.path.mu.Lock()
+	if !v.gone { // else close may have ended the one before already
+		next = v.batch.Swap(next)
+	}
+	v.path.mu.Unlock()
+	next.end()
+}
+
+// watchNetwork asks for less when the network turns out to be too slow for what the viewer is sent.
+func (v *viewer) watchNetwork(now time.Time, u *unit) {
+	before := v.pace.limited
+	v.pace.observe(now, u.packer.need())
+	if !v.pace.limited || before {
+		return
+	}
+	p := v.path
+	p.mu.Lock()
+	shifted := v.slower(now)
+	p.mu.Unlock()
+	p.log.Info("a viewer's network is too slow for the stream", "viewer", v.id[:8], "small_picture", shifted,
+		"carries_kbps", v.pace.estimate.GetTargetBitrate()/1000, "needs_kbps", int(u.packer.need())/1000)
+	if shifted {
+		p.tellDemand()
 	}
 }
 
@@ -140,12 +208,17 @@ func (v *viewer) report(u *unit, captured time.Time) {
 	_ = v.pc.WriteRTCP(packets) // as with packets
 }
 
-// listen takes what the viewer says of a track, until the peer is closed.
+// listen takes what the viewer says of a track, until the peer is closed. Nonsense is passed over, for a while.
 func (v *viewer) listen(sender *pion.RTPSender) {
-	for {
+	const patience = 100
+	for nonsense := 0; nonsense < patience; {
 		packets, _, err := sender.ReadRTCP()
-		if err != nil {
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe):
 			return
+		case err != nil:
+			nonsense++
+			continue
 		}
 		for _, pkt := range packets {
 			switch pkt.(type) {
@@ -157,19 +230,16 @@ func (v *viewer) listen(sender *pion.RTPSender) {
 	}
 }
 
-// behind is told that the viewer has fallen behind. It needs path.mu.
-func (v *viewer) behind() {
-}
-
 // close ends the viewer and waits for it.
 func (v *viewer) close(reason string) {
 	v.once.Do(func() {
-		v.path.log.Info("a viewer has gone", "viewer", v.id[:8], "reason", reason)
+		v.path.detach(v)
+		v.path.log.Info("a viewer has gone", "viewer", v.id[:8], "why", reason)
 		close(v.stop)
 		v.expiry.Stop()
-		v.path.detach(v)
 		v.path.server.ClosePeer(v.pc)
 		v.loops.Wait()
+		v.batch.Swap(nil).end()
 		v.path.server.leave()
 	})
 }

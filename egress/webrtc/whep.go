@@ -82,7 +82,7 @@ func (p *Path) post(w http.ResponseWriter, r *http.Request) {
 	}
 	v, answer, err := p.join(r.Context(), offer, r.Host)
 	if err != nil {
-		p.refuse(w, err)
+		p.refuse(w, r, err)
 		return
 	}
 	p.log.Info("a viewer has come", "viewer", v.id[:8])
@@ -91,15 +91,22 @@ func (p *Path) post(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "application/sdp")
 	h.Set("Location", path.Join(r.URL.Path, v.id))
 	h.Set("ETag", v.etag)
+	if name := v.rendition(); name != "" { // what is played is not the stream as it is
+		h.Set("Rave-Rendition", name)
+	}
 	h.Set("Accept-Patch", "application/trickle-ice-sdpfrag")
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, answer)
 }
 
 // refuse answers with what join has found.
-func (p *Path) refuse(w http.ResponseWriter, err error) {
+func (p *Path) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var known refusal
-	if !errors.As(err, &known) {
+	switch {
+	case errors.As(err, &known):
+	case r.Context().Err() != nil: // nobody waits for the answer
+		return
+	default:
 		p.log.Error("a viewer cannot be served", "error", err)
 		problem.Write(w, http.StatusInternalServerError, "the viewer cannot be served; the log says why")
 		return

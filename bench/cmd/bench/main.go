@@ -4,6 +4,8 @@
 //	bench clip -codec h265 -o clips …            makes a numbered clip
 //	bench camera -clip clip.mp4 …                is a camera that plays it
 //	bench read rtsp://…                          prints the numbers it sees
+//	bench viewers -rave .build/rave              what viewers of WebRTC cost, beside MediaMTX
+//	bench watch -n 25 http://…/whep              is so many viewers
 //
 // Each has -help.
 package main
@@ -18,6 +20,7 @@ import (
 	"syscall"
 
 	"rave/bench/camera"
+	"rave/bench/viewers"
 )
 
 func main() {
@@ -34,10 +37,14 @@ func main() {
 		status = report(makeClip(ctx, args))
 	case "read":
 		status = report(read(ctx, args))
+	case "viewers":
+		status = report(watchers(ctx, args))
+	case "watch":
+		status = report(viewers.Main(ctx, args, os.Stdout))
 	case "":
 		status = report(bench(ctx, args))
 	default:
-		status = report(fmt.Errorf("%q: there is camera, clip and read", command))
+		status = report(fmt.Errorf("%q: there is camera, clip, read, viewers and watch", command))
 	}
 	stop()
 	os.Exit(status)

@@ -76,10 +76,6 @@ func (s settings) yaml(rtsp, http string, rtpPort int) string {
 		library = shared.library
 	}
 	testdata := filepath.Join(shared.root, "engine", "model", "testdata")
-	webrtc := `webrtc: {listen: "127.0.0.1:0", tcp_listen: "127.0.0.1:0"}`
-	if strings.Contains(s.extra, "webrtc:") {
-		webrtc = ""
-	}
 	return fmt.Sprintf(`log: {level: debug}
 rtsp: {listen: %q, rtp_port: %d}
 http: {listen: %q}
@@ -89,11 +85,10 @@ models:
   luma-slow-x2: %q
 %s
 %s
-%s
 streams:
 %s
 `, rtsp, rtpPort, http, library, filepath.Join(testdata, "luma-copy-x2.onnx"), filepath.Join(testdata, "luma-slow-x2.onnx"),
-		s.models, webrtc, s.extra, s.streams)
+		s.models, s.extra, s.streams)
 }
 
 // serve starts RAVE and waits until it answers. It is stopped with the test, which must be in order and in time.

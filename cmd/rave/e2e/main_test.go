@@ -94,5 +94,8 @@ func prepare(folder string) (s setup, err error) {
 	for _, name := range []string{"RAVE_ONNXRUNTIME_LIBRARY", "RAVE_BIN", "RUN_FOR"} {
 		_ = os.Unsetenv(name)
 	}
+	for _, name := range []string{"RAVE_WEBRTC_LISTEN", "RAVE_WEBRTC_TCP_LISTEN"} { // tests run beside each other
+		_ = os.Setenv(name, "127.0.0.1:0")
+	}
 	return s, nil
 }
