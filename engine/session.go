@@ -26,10 +26,13 @@ type Config struct {
 	Bitrate     int           // bits per second; 0: follows size and frame rate
 	GOP         time.Duration // between keyframes
 	Deinterlace bool
-	Threads     int  // this session's share of the machine
-	Replay      bool // every queue waits and nothing is dropped: for files
-	Observer    Observer
-	Log         *slog.Logger
+	// SteadySize is how long pictures of another size, but the same shape, must come before the size changes: until then they
+	// are resized. 0: it changes at once.
+	SteadySize time.Duration
+	Threads    int  // this session's share of the machine
+	Replay     bool // every queue waits and nothing is dropped: for files
+	Observer   Observer
+	Log        *slog.Logger
 	// OnMisuse is called when a frame is released twice; tests panic here.
 	OnMisuse func()
 }

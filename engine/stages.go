@@ -183,9 +183,11 @@ type enhanceStage struct {
 	shown      time.Time
 	prefer     *string
 	overload   overloadReport
+	steady     steady
 }
 
 func (e *enhanceStage) close() {
+	e.steady.close()
 	if e.ladder != nil {
 		e.ladder.close()
 		e.ladder = nil
@@ -198,6 +200,10 @@ func (s *Session) enhanceIn(ctx context.Context) func(*media.Frame) error {
 	return func(f *media.Frame) error {
 		e := &s.enh
 		s.obs.Waiting(StageEnhance, s.frames.Len())
+		f, err := s.keepSize(ctx, f)
+		if f == nil {
+			return err
+		}
 		if f.Format != e.in {
 			if err := s.newGeneration(ctx, f.Format); err != nil {
 				f.Release()

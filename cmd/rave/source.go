@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"rave/config"
 	"rave/ingest"
+	"rave/ingest/publish"
 	ingestrtsp "rave/ingest/rtsp"
 )
 
@@ -17,7 +19,7 @@ func (a *app) prepare(file *config.Config, now *stream, c streamConfig) (prepare
 	}
 	onDrop := func(reason string, n int) { a.count(c.Name, "ingest", reason, n) }
 	if c.Source.Publish() {
-		p.source, p.camera = ingestrtsp.NewPublish(ingestrtsp.PublishConfig{Name: c.Name, Log: a.log, Clock: p.clock, OnDrop: onDrop}), "a publisher"
+		p.source, p.camera = publish.New(publish.Config{Name: c.Name, Log: a.log, Clock: p.clock, OnDrop: onDrop}), "a publisher"
 		return p, nil
 	}
 	pull, err := ingestrtsp.NewPull(ingestrtsp.PullConfig{
@@ -31,10 +33,21 @@ func (a *app) prepare(file *config.Config, now *stream, c streamConfig) (prepare
 	return p, nil
 }
 
+// steadySize is how long a publisher must keep another size before the enhanced stream takes it: browsers rescale with every
+// change of their network.
+const steadySize = 5 * time.Second
+
+func steadyFor(c streamConfig) time.Duration {
+	if c.Source.Publish() {
+		return steadySize
+	}
+	return 0
+}
+
 // expect opens the door to a publisher, or closes it, and says what readers wait for.
 func (s *stream) expect(p prepared) {
-	if publish, ok := p.source.(*ingestrtsp.Publish); ok {
-		s.app.rtsp.AcceptPublish(s.name, publish)
+	if source, ok := p.source.(*publish.Source); ok {
+		s.app.rtsp.AcceptPublish(s.name, ingestrtsp.NewPublish(source))
 		s.unavailable("nobody has published to it yet: send to " + s.app.url(s.name))
 		return
 	}
@@ -72,7 +85,7 @@ func (s *stream) change(p prepared) {
 	}
 	s.now = p
 	s.mu.Unlock()
-	if !before.cfg.samePicture(p.cfg) {
+	if !before.cfg.samePicture(p.cfg) || steadyFor(before.cfg) != steadyFor(p.cfg) {
 		s.outdated.Store(true)
 	}
 	if !another {

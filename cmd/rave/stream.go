@@ -212,6 +212,7 @@ func (s *stream) startSession(video media.Track) error {
 		Bitrate:     int(c.Encode.Bitrate),
 		GOP:         c.Encode.GOP,
 		Deinterlace: c.Deinterlace == config.DeinterlaceAuto,
+		SteadySize:  steadyFor(c),
 		Threads:     s.app.threads(),
 		Observer:    observer{s.stats, s, r},
 		Log:         s.log,

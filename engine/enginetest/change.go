@@ -3,6 +3,7 @@ package enginetest
 import (
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -59,6 +60,55 @@ func (s suite) changes(t *testing.T, names []string) {
 		if i > 0 && want[i-1].Format != w.Format && (!made[i].Keyframe || media.SequenceSets(media.H264, made[i].Data) == nil) {
 			t.Errorf("packet %d has a new format and is no keyframe with parameter sets", i)
 		}
+	}
+}
+
+// rescaled: a sender that changes its size for a while, as browsers do, changes nothing for readers; one that stays with
+// another size is followed.
+func (s suite) rescaled(t *testing.T) {
+	track, small := Stream(t, H264)
+	twice := NewRecorder(nil)
+	Replay(t, Config(t, s.device, track, twice), twice, small)
+	_, large, _, _ := twice.Result()
+	var packets []media.Packet
+	for _, part := range [][]media.Packet{small, large, small} {
+		for _, p := range part {
+			p.PTS += time.Duration(len(packets)/pictures*pictures) * frameTime
+			p.Discontinuity, p.Arrival = len(packets) == 0, time.Now()
+			packets = append(packets, p)
+		}
+	}
+	for name, c := range map[string]struct {
+		steady  time.Duration
+		changes []int // pictures from which on the size is another one
+	}{
+		"at once":       {0, []int{pictures, 2 * pictures}},
+		"for a while":   {pictures * frameTime, nil},
+		"for some time": {10 * frameTime, []int{pictures + 10, 2*pictures + 10}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := NewRecorder(nil)
+			cfg := Config(t, s.device, track, r)
+			cfg.SteadySize = c.steady
+			Replay(t, cfg, r, packets)
+			tracks, made, drops, _ := r.Result()
+			if len(made) != len(packets) || len(drops) != 0 || len(tracks) != 1+len(c.changes) {
+				t.Fatalf("%d packets of %d, drops %v, %d tracks", len(made), len(packets), drops, len(tracks))
+			}
+			got, want := s.view(t, made), decode(t, s.decoder(t, track, false), small)
+			var changes []int
+			for i, p := range got {
+				if i > 0 && p.Format != got[i-1].Format {
+					changes = append(changes, i)
+				}
+				if w := want[i%pictures]; math.Abs(p.mean-w.mean) > 2 {
+					t.Errorf("picture %d has mean luma %.1f; the stream has %.1f", i, p.mean, w.mean)
+				}
+			}
+			if !slices.Equal(changes, c.changes) || got[0].Width != 2*width160 {
+				t.Errorf("the size changes at %v, want %v; the first is %s", changes, c.changes, got[0].Size())
+			}
+		})
 	}
 }
 

@@ -34,6 +34,7 @@ func Run(t *testing.T, device engine.Device, models ...string) {
 	t.Run("Session", s.sessions)
 	t.Run("SessionHidesDamage", s.damage)
 	t.Run("SessionFollowsParameterSets", s.parameterSets)
+	t.Run("SessionKeepsItsSize", s.rescaled)
 	t.Run("SessionOutlivesGarbage", s.garbage)
 	t.Run("SessionRefusesHugeOutput", s.hugeOutput)
 }

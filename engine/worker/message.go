@@ -171,7 +171,7 @@ func (m startMessage) encode() []byte {
 	b = appendInt(b, c.Bitrate)
 	b = appendInt(b, c.GOP)
 	b = appendBool(b, c.Deinterlace)
-	b = appendInt(b, c.Threads)
+	b = appendInt(appendInt(b, c.SteadySize), c.Threads)
 	return appendBool(b, c.Replay)
 }
 
@@ -194,6 +194,7 @@ func decodeStart(message []byte) (startMessage, error) {
 	c.Strict = f.bool()
 	c.Output = engine.OutputRule{Scale: f.float(), MaxWidth: f.int(), MaxHeight: f.int()}
 	c.MaxPixels = f.int()
-	c.Preset, c.Bitrate, c.GOP, c.Deinterlace, c.Threads, c.Replay = f.text(), f.int(), f.duration(), f.bool(), f.int(), f.bool()
+	c.Preset, c.Bitrate, c.GOP, c.Deinterlace = f.text(), f.int(), f.duration(), f.bool()
+	c.SteadySize, c.Threads, c.Replay = f.duration(), f.int(), f.bool()
 	return m, f.end()
 }

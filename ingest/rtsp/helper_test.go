@@ -2,7 +2,6 @@ package rtsp
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/bluenviron/gortsplib/v4"
 	"github.com/bluenviron/gortsplib/v4/pkg/auth"
@@ -24,27 +22,12 @@ import (
 	"github.com/pion/rtp"
 
 	"rave/bench/leak"
-	"rave/engine/media"
+	"rave/ingest/rtpin/rtptest"
 )
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
-const waitLimit = 10 * time.Second
-
-// Parameter sets of a 1920×1080 stream, from gortsplib's tests.
-var (
-	testSPS = []byte{
-		0x67, 0x42, 0xc0, 0x28, 0xd9, 0x00, 0x78, 0x02, 0x27, 0xe5, 0x84, 0x00, 0x00, 0x03, 0x00, 0x04, 0x00, 0x00, 0x03,
-		0x00, 0xf0, 0x3c, 0x60, 0xc9, 0x20,
-	}
-	testPPS = []byte{0x68, 0xcb, 0x83, 0xcb, 0x20}
-)
-
-func h264Format() *format.H264 {
-	return &format.H264{PayloadTyp: 96, SPS: testSPS, PPS: testPPS, PacketizationMode: 1}
-}
-
-func opusFormat() *format.Opus { return &format.Opus{PayloadTyp: 97, ChannelCount: 2} }
+const waitLimit = rtptest.WaitLimit
 
 func session(formats ...format.Format) *description.Session {
 	desc := &description.Session{}
@@ -238,124 +221,6 @@ func (c *camera) sendAudio(t *testing.T, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func h264Encoder(t *testing.T) *rtph264.Encoder {
-	t.Helper()
-	e := &rtph264.Encoder{PayloadType: 96, PacketizationMode: 1}
-	if err := e.Init(); err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
-
-func idr(n, size int) []byte {
-	return append([]byte{0x65, 0x88, byte(n), 0x80}, bytes.Repeat([]byte{0xab}, size)...)
-}
-func inter(n, size int) []byte {
-	return append([]byte{0x41, 0x9a, byte(n), 0x80}, bytes.Repeat([]byte{0xcd}, size)...)
-}
-
-// collector is an Output that passes everything on.
-type collector struct {
-	tracks  chan []media.Track
-	packets chan media.Packet
-	err     error // returned by Packet, if set
-}
-
-func newCollector() *collector {
-	return &collector{tracks: make(chan []media.Track, 64), packets: make(chan media.Packet, 4096)}
-}
-
-func (c *collector) Tracks(tracks []media.Track) error { c.tracks <- tracks; return nil }
-func (c *collector) Packet(p media.Packet) error {
-	if c.err != nil {
-		return c.err
-	}
-	c.packets <- p
-	return nil
-}
-
-// start runs a source; stop cancels it and returns what Run returned.
-func start(t *testing.T, src media.Source, out media.Output) (stop func() error, ended <-chan error) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	result := make(chan error, 1)
-	go func() {
-		err := src.Run(ctx, out)
-		result <- err
-		done <- err
-	}()
-	var once sync.Once
-	var got error
-	stop = func() error {
-		once.Do(func() {
-			begin := time.Now()
-			cancel()
-			select {
-			case got = <-done:
-			case <-time.After(waitLimit):
-				t.Error("Run did not return")
-			}
-			if d := time.Since(begin); d > 2*time.Second {
-				t.Errorf("Run took %v to return", d)
-			}
-		})
-		return got
-	}
-	t.Cleanup(func() { _ = stop() })
-	return stop, result
-}
-
-func receive[T any](t *testing.T, c <-chan T, what string) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(waitLimit):
-		t.Fatalf("no %s within %v", what, waitLimit)
-		panic("unreachable")
-	}
-}
-
-// nalsOf splits Annex B with 4-byte start codes.
-func nalsOf(t *testing.T, data []byte) [][]byte {
-	t.Helper()
-	if !bytes.HasPrefix(data, []byte{0, 0, 0, 1}) {
-		t.Fatalf("no start code: % x", data[:min(len(data), 8)])
-	}
-	return bytes.Split(data[4:], []byte{0, 0, 0, 1})
-}
-
-func types(t *testing.T, data []byte) string {
-	t.Helper()
-	var s []string
-	for _, n := range nalsOf(t, data) {
-		s = append(s, fmt.Sprint(n[0]&0x1f))
-	}
-	return strings.Join(s, " ")
-}
-
-// drops counts what a source reports.
-type drops struct {
-	mu sync.Mutex
-	n  map[string]int
-}
-
-func (d *drops) add(reason string, n int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.n == nil {
-		d.n = map[string]int{}
-	}
-	d.n[reason] += n
-}
-
-func (d *drops) get(reason string) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.n[reason]
 }
 
 // logBuffer collects log output.

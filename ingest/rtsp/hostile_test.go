@@ -16,6 +16,8 @@ import (
 	"github.com/bluenviron/gortsplib/v4/pkg/format"
 
 	"rave/ingest"
+
+	"rave/ingest/rtpin/rtptest"
 )
 
 // stranger is a server that answers as a function says, with a conscious lack of manners.
@@ -202,8 +204,8 @@ func TestPullFromStrangers(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			begin := time.Now()
-			_, ended := start(t, p, newCollector())
-			err := receive(t, ended, "end")
+			_, ended := rtptest.Start(t, p, rtptest.NewCollector())
+			err := rtptest.Receive(t, ended, "end")
 			if d := time.Since(begin); d > maxConnecting*readTimeout+2*time.Second {
 				t.Errorf("it took %v", d)
 			}
@@ -231,9 +233,9 @@ const manySDP = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 RT
 func TestPullGivesUpSilentCameras(t *testing.T) {
 	for _, transport := range []Transport{TCP, UDP, Auto} {
 		t.Run(string(transport), func(t *testing.T) {
-			cam := startCamera(t, session(h264Format()))
-			_, ended := start(t, newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: transport, ReadTimeout: 300 * time.Millisecond}), newCollector())
-			err := receive(t, ended, "end")
+			cam := startCamera(t, session(rtptest.H264()))
+			_, ended := rtptest.Start(t, newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: transport, ReadTimeout: 300 * time.Millisecond}), rtptest.NewCollector())
+			err := rtptest.Receive(t, ended, "end")
 			if want := "stream cam1 (rtsp://" + cam.addr + "/live): no packet for 300ms: the camera has stopped sending"; err == nil || err.Error() != want {
 				t.Errorf("%v, want %q", err, want)
 			}
@@ -243,18 +245,18 @@ func TestPullGivesUpSilentCameras(t *testing.T) {
 
 // Jumps of the camera's clock are said, once.
 func TestJumpsOfTheClockAreSaid(t *testing.T) {
-	cam := startCamera(t, session(h264Format()))
+	cam := startCamera(t, session(rtptest.H264()))
 	var logs logBuffer
 	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: TCP, Log: logs.logger()})
-	out := newCollector()
-	start(t, p, out)
+	out := rtptest.NewCollector()
+	rtptest.Start(t, p, out)
 	playing(t, cam, out)
-	enc := h264Encoder(t)
+	enc := rtptest.Encoder(t)
 	for _, n := range []int{200_000, 200_001, 100_000, 100_001} { // 2 h ahead, 1 h back
-		cam.send(t, enc, n, [][]byte{idr(n, 3000)})
+		cam.send(t, enc, n, [][]byte{rtptest.IDR(n, 3000)})
 	}
 	for jumps := 0; jumps < 2; {
-		if receive(t, out.packets, "picture").Discontinuity {
+		if rtptest.Receive(t, out.Packets, "picture").Discontinuity {
 			jumps++
 		}
 	}
@@ -271,8 +273,8 @@ func TestPullEndsDuringTLSHandshake(t *testing.T) {
 		connected <- struct{}{}
 		_, _ = io.Copy(io.Discard, c)
 	})
-	stop, _ := start(t, newPull(t, PullConfig{URL: "rtsps://" + s.addr + "/live"}), newCollector())
-	receive(t, connected, "connection")
+	stop, _ := rtptest.Start(t, newPull(t, PullConfig{URL: "rtsps://" + s.addr + "/live"}), rtptest.NewCollector())
+	rtptest.Receive(t, connected, "connection")
 	_ = stop() // which checks the time
 }
 
@@ -303,8 +305,8 @@ func TestEndlessRedirects(t *testing.T) {
 	}{"to itself": {self, []*stranger{self}}, "A to B to A": {a, []*stranger{a, b}}} {
 		t.Run(name, func(t *testing.T) {
 			p := newPull(t, PullConfig{URL: "rtsp://" + c.first.addr + "/live", Username: "admin", Password: "s3cret"})
-			_, ended := start(t, p, newCollector())
-			err := receive(t, ended, "end")
+			_, ended := rtptest.Start(t, p, rtptest.NewCollector())
+			err := rtptest.Receive(t, ended, "end")
 			last := c.first // after an even number of hops
 			if !errors.Is(err, ingest.ErrPermanent) || !strings.Contains(err.Error(), "redirects more than 5 times") ||
 				!strings.Contains(err.Error(), "stream cam1") || !strings.Contains(err.Error(), last.addr) || strings.Contains(err.Error(), "s3cret") {
@@ -324,9 +326,9 @@ func TestEndlessRedirects(t *testing.T) {
 // A description may not cost more than it is worth: sockets for each track, names in the log.
 func TestChooseIsBounded(t *testing.T) {
 	var formats []format.Format
-	formats = append(formats, h264Format())
+	formats = append(formats, rtptest.H264())
 	for range 3000 {
-		formats = append(formats, opusFormat())
+		formats = append(formats, rtptest.Opus())
 	}
 	inputs, ignored, err := choose(session(formats...), func(string, int) {})
 	if err != nil || len(inputs) != 1+maxSounds || len(ignored) != maxNames+1 || !strings.Contains(ignored[maxNames], "more") {

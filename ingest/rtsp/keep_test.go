@@ -13,6 +13,8 @@ import (
 
 	"rave/engine/media"
 	"rave/ingest"
+	"rave/ingest/publish"
+	"rave/ingest/rtpin/rtptest"
 )
 
 // startKeep runs Keep until the test ends and returns its states.
@@ -26,7 +28,7 @@ func startKeep(t *testing.T, src media.Source, p ingest.Policy, out media.Output
 	go func() { done <- ingest.Keep(ctx, src, p, out) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := receive(t, done, "end of Keep"); !errors.Is(err, context.Canceled) {
+		if err := rtptest.Receive(t, done, "end of Keep"); !errors.Is(err, context.Canceled) {
 			t.Errorf("Keep returned %v", err)
 		}
 	})
@@ -36,7 +38,7 @@ func startKeep(t *testing.T, src media.Source, p ingest.Policy, out media.Output
 func waitFor(t *testing.T, states <-chan ingest.State, phase ingest.Phase) ingest.State {
 	t.Helper()
 	for {
-		if s := receive(t, states, phase.String()); s.Phase == phase {
+		if s := rtptest.Receive(t, states, phase.String()); s.Phase == phase {
 			return s
 		}
 	}
@@ -44,9 +46,9 @@ func waitFor(t *testing.T, states <-chan ingest.State, phase ingest.Phase) inges
 
 // The camera's sound goes on and its pictures do not: a new connection is made.
 func TestWatchdogSeesSilentVideo(t *testing.T) {
-	cam := startCamera(t, session(h264Format(), opusFormat()))
+	cam := startCamera(t, session(rtptest.H264(), rtptest.Opus()))
 	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: TCP})
-	out := newCollector()
+	out := rtptest.NewCollector()
 	states := startKeep(t, p, ingest.Policy{Camera: p.Redacted(), VideoTimeout: 300 * time.Millisecond, Min: 10 * time.Millisecond}, out)
 	waitFor(t, states, ingest.Online)
 	playing(t, cam, out)
@@ -75,17 +77,17 @@ func TestWatchdogSeesSilentVideo(t *testing.T) {
 
 // A publisher that fell silent is disconnected and comes back at once: its first keyframe arrives.
 func TestPublisherThatComesBackLosesNothing(t *testing.T) {
-	p := NewPublish(PublishConfig{Name: "cam1"})
+	p := publish.New(publish.Config{Name: "cam1"})
 	r := startRecorder(t, p)
-	out := newCollector()
+	out := rtptest.NewCollector()
 	states := startKeep(t, p, ingest.Policy{VideoTimeout: 200 * time.Millisecond, Min: time.Minute, Max: time.Minute}, out)
-	desc := session(h264Format())
+	desc := session(rtptest.H264())
 	first, err := r.publish(t, desc)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sendPicture(t, first, desc, 0)
-	receive(t, out.packets, "picture")
+	rtptest.Receive(t, out.Packets, "picture")
 	if err := first.Wait(); err == nil {
 		t.Error("the silent publisher was not disconnected")
 	}
@@ -100,30 +102,30 @@ func TestPublisherThatComesBackLosesNothing(t *testing.T) {
 		}
 	}
 	sendPicture(t, second, desc, 500)
-	if pkt := receive(t, out.packets, "the second's first picture"); !pkt.Keyframe || !pkt.Discontinuity {
+	if pkt := rtptest.Receive(t, out.Packets, "the second's first picture"); !pkt.Keyframe || !pkt.Discontinuity {
 		t.Errorf("%+v", pkt)
 	}
 }
 
 // A camera that restarts with another clock: the stream's time goes on, and a gap is marked.
 func TestReconnectNeverRunsBackwards(t *testing.T) {
-	cam := startCamera(t, session(h264Format()))
+	cam := startCamera(t, session(rtptest.H264()))
 	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: TCP})
-	out := newCollector()
+	out := rtptest.NewCollector()
 	states := startKeep(t, p, ingest.Policy{Min: 10 * time.Millisecond}, out)
 	last := time.Duration(-1)
 	start := 5000
 	for range 3 {
 		waitFor(t, states, ingest.Online)
-		receive(t, cam.transports, "PLAY")
-		enc := h264Encoder(t)
+		rtptest.Receive(t, cam.transports, "PLAY")
+		enc := rtptest.Encoder(t)
 		n, first := start, true
 		tick := time.NewTicker(5 * time.Millisecond)
 		for got := 0; got < 10; {
-			cam.send(t, enc, n, [][]byte{idr(n, 10)})
+			cam.send(t, enc, n, [][]byte{rtptest.IDR(n, 10)})
 			n++
 			select {
-			case pkt := <-out.packets:
+			case pkt := <-out.Packets:
 				if pkt.PTS <= last || pkt.Discontinuity != first {
 					t.Errorf("picture at %v after %v, discontinuity %v", pkt.PTS, last, pkt.Discontinuity)
 				}
@@ -135,8 +137,8 @@ func TestReconnectNeverRunsBackwards(t *testing.T) {
 		tick.Stop()
 		start -= 2000 // the next connection's clock is behind this one's
 		cam.disconnect(t)
-		for len(out.packets) > 0 {
-			last = max(last, (<-out.packets).PTS)
+		for len(out.Packets) > 0 {
+			last = max(last, (<-out.Packets).PTS)
 		}
 	}
 }
@@ -157,7 +159,7 @@ func TestCredentialsAreNeverSaid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var logs logBuffer
 			if u == "" {
-				f := format.Format(h264Format())
+				f := format.Format(rtptest.H264())
 				opts := []cameraOptions{login(user, password)}
 				switch name {
 				case "wrong login":
@@ -194,9 +196,9 @@ func speak(t *testing.T, u string, logs *logBuffer) string {
 		return err.Error() + ingest.RedactURL(u)
 	}
 	said := p.Redacted()
-	states := startKeep(t, p, ingest.Policy{Log: logs.logger(), Min: time.Millisecond}, newCollector())
+	states := startKeep(t, p, ingest.Policy{Log: logs.logger(), Min: time.Millisecond}, rtptest.NewCollector())
 	for phase := ingest.Connecting; phase == ingest.Connecting; {
-		s := receive(t, states, "state")
+		s := rtptest.Receive(t, states, "state")
 		phase = s.Phase
 		said += fmt.Sprintf("%+v", s)
 		if s.Err != nil {

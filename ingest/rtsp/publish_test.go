@@ -6,7 +6,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/bluenviron/gortsplib/v4"
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
@@ -15,6 +14,8 @@ import (
 	"github.com/pion/rtp"
 
 	"rave/ingest"
+	"rave/ingest/publish"
+	"rave/ingest/rtpin/rtptest"
 )
 
 // recorder is a gortsplib server that hands publishers to a Publish.
@@ -24,9 +25,9 @@ type recorder struct {
 	t    *testing.T
 }
 
-func startRecorder(t *testing.T, p *Publish) *recorder {
+func startRecorder(t *testing.T, source *publish.Source) *recorder {
 	t.Helper()
-	r := &recorder{p: p, t: t}
+	r := &recorder{p: NewPublish(source), t: t}
 	s := &gortsplib.Server{Handler: r, RTSPAddress: "127.0.0.1:0", Listen: func(network, address string) (net.Listener, error) {
 		ln, err := net.Listen(network, address)
 		if err == nil {
@@ -78,7 +79,7 @@ func sendPicture(t *testing.T, c *gortsplib.Client, desc *description.Session, s
 	t.Helper()
 	err := c.WritePacketRTP(desc.Medias[0], &rtp.Packet{
 		Header:  rtp.Header{Version: 2, PayloadType: 96, SequenceNumber: seq, Timestamp: uint32(seq) * 3600, Marker: true},
-		Payload: idr(int(seq), 10),
+		Payload: rtptest.IDR(int(seq), 10),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -86,48 +87,48 @@ func sendPicture(t *testing.T, c *gortsplib.Client, desc *description.Session, s
 }
 
 func TestPublish(t *testing.T) {
-	p := NewPublish(PublishConfig{Name: "cam1"})
+	p := publish.New(publish.Config{Name: "cam1"})
 	r := startRecorder(t, p)
-	out := newCollector()
-	_, ended := start(t, p, out)
-	desc := session(h264Format(), opusFormat())
+	out := rtptest.NewCollector()
+	_, ended := rtptest.Start(t, p, out)
+	desc := session(rtptest.H264(), rtptest.Opus())
 	first, err := r.publish(t, desc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tracks := receive(t, out.tracks, "tracks"); len(tracks) != 2 || tracks[0].Width != 1920 {
+	if tracks := rtptest.Receive(t, out.Opened, "tracks"); len(tracks) != 2 || tracks[0].Width != 1920 {
 		t.Errorf("tracks %+v", tracks)
 	}
 	sendPicture(t, first, desc, 0)
-	if pkt := receive(t, out.packets, "picture"); types(t, pkt.Data) != "7 8 5" || !pkt.Keyframe || !pkt.Discontinuity || pkt.PTS != 0 {
+	if pkt := rtptest.Receive(t, out.Packets, "picture"); rtptest.Types(t, pkt.Data) != "7 8 5" || !pkt.Keyframe || !pkt.Discontinuity || pkt.PTS != 0 {
 		t.Errorf("picture %+v", pkt)
 	}
-	if _, err := r.publish(t, session(h264Format())); err == nil || !strings.Contains(err.Error(), "cam1 has a publisher already") {
+	if _, err := r.publish(t, session(rtptest.H264())); err == nil || !strings.Contains(err.Error(), "cam1 has a publisher already") {
 		t.Errorf("second publisher: %v", err)
 	}
 	first.Close()
-	if err := receive(t, ended, "end"); !errors.Is(err, ingest.ErrEnded) || !strings.Contains(err.Error(), "publisher left") {
+	if err := rtptest.Receive(t, ended, "end"); !errors.Is(err, ingest.ErrEnded) || !strings.Contains(err.Error(), "publisher left") {
 		t.Errorf("Run returned %v", err)
 	}
 
-	_, ended = start(t, p, out)
+	_, ended = rtptest.Start(t, p, out)
 	second, err := r.publish(t, desc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	receive(t, out.tracks, "tracks of the second publisher")
+	rtptest.Receive(t, out.Opened, "tracks of the second publisher")
 	sendPicture(t, second, desc, 500)
-	if pkt := receive(t, out.packets, "picture"); !pkt.Discontinuity || pkt.PTS <= 0 || pkt.PTS > waitLimit {
+	if pkt := rtptest.Receive(t, out.Packets, "picture"); !pkt.Discontinuity || pkt.PTS <= 0 || pkt.PTS > waitLimit {
 		t.Errorf("the second publisher's time must go on from the first's: %+v", pkt)
 	}
 	second.Close()
-	receive(t, ended, "end")
+	rtptest.Receive(t, ended, "end")
 }
 
 func TestPublisherThatCameBeforeRun(t *testing.T) {
-	p := NewPublish(PublishConfig{Name: "cam1"})
+	p := publish.New(publish.Config{Name: "cam1"})
 	r := startRecorder(t, p)
-	desc := session(h264Format())
+	desc := session(rtptest.H264())
 	gone, err := r.publish(t, desc)
 	if err != nil {
 		t.Fatal(err)
@@ -139,11 +140,11 @@ func TestPublisherThatCameBeforeRun(t *testing.T) {
 			c = nil
 		}
 	}
-	out := newCollector()
-	stop, _ := start(t, p, out)
-	receive(t, out.tracks, "tracks")
+	out := rtptest.NewCollector()
+	stop, _ := rtptest.Start(t, p, out)
+	rtptest.Receive(t, out.Opened, "tracks")
 	sendPicture(t, c, desc, 0)
-	receive(t, out.packets, "picture")
+	rtptest.Receive(t, out.Packets, "picture")
 	if err := stop(); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
@@ -153,65 +154,10 @@ func TestPublisherThatCameBeforeRun(t *testing.T) {
 }
 
 func TestPublishRefusesWhatItCannotTake(t *testing.T) {
-	p := NewPublish(PublishConfig{Name: "cam1"})
+	p := publish.New(publish.Config{Name: "cam1"})
 	r := startRecorder(t, p)
 	_, err := r.publish(t, session(&format.VP8{PayloadTyp: 96}))
 	if err == nil || !strings.Contains(err.Error(), "video VP8 only: set the codec") {
 		t.Errorf("got %v", err)
 	}
-}
-
-// One that announces and never records does not hold the stream for ever.
-func TestPublishForgetsAnnouncements(t *testing.T) {
-	p := NewPublish(PublishConfig{Name: "cam1"})
-	r := startRecorder(t, p)
-	u, err := base.ParseURL("rtsp://" + r.addr + "/cam1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	idle := &gortsplib.Client{Scheme: u.Scheme, Host: u.Host}
-	if err := idle.Start2(); err != nil {
-		t.Fatal(err)
-	}
-	defer idle.Close()
-	if _, err := idle.Announce(u, session(h264Format())); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.publish(t, session(h264Format())); err == nil {
-		t.Fatal("the stream must be held at first")
-	}
-	p.mu.Lock()
-	p.active.since = time.Now().Add(-announceTimeout)
-	p.mu.Unlock()
-	if _, err := r.publish(t, session(h264Format())); err != nil {
-		t.Error(err)
-	}
-}
-
-// A publisher is told to begin when somebody listens: its first keyframe may be the only one for a long time.
-func TestPublisherWaitsForAListener(t *testing.T) {
-	p := NewPublish(PublishConfig{Name: "cam1"})
-	r := startRecorder(t, p)
-	desc := session(h264Format())
-	began := make(chan *gortsplib.Client, 1)
-	go func() {
-		c, err := r.publish(t, desc)
-		if err != nil {
-			t.Error(err)
-		}
-		began <- c
-	}()
-	for limit := time.Now().Add(waitLimit); len(p.recorded) == 0 && len(began) == 0 && time.Now().Before(limit); {
-		time.Sleep(time.Millisecond)
-	}
-	select {
-	case <-began:
-		t.Fatal("it may begin while nobody listens")
-	case <-time.After(50 * time.Millisecond):
-	}
-	out := newCollector()
-	start(t, p, out)
-	c := receive(t, began, "answer to RECORD")
-	sendPicture(t, c, desc, 0)
-	receive(t, out.packets, "picture")
 }

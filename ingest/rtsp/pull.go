@@ -17,6 +17,7 @@ import (
 
 	"rave/engine/media"
 	"rave/ingest"
+	"rave/ingest/rtpin"
 )
 
 // Transport is how RTP travels.
@@ -57,7 +58,7 @@ type Pull struct {
 	log      *slog.Logger
 
 	clock   *ingest.Clock // guarded by the receiver of the running connection,
-	jumps   jumps         // and so is this
+	jumps   *rtpin.Jumps  // and so is this
 	mu      sync.Mutex
 	useTCP  bool   // Auto has fallen back
 	ignored string // what the last connection left out, said once
@@ -85,7 +86,7 @@ func NewPull(cfg PullConfig) (*Pull, error) {
 		p.log = slog.New(slog.DiscardHandler)
 	}
 	p.log = p.log.With("stream", cfg.Name)
-	p.jumps.log = p.log
+	p.jumps = rtpin.NewJumps(p.log)
 	if p.cfg.OnDrop == nil {
 		p.cfg.OnDrop = func(string, int) {}
 	}
@@ -104,9 +105,9 @@ func (p *Pull) Redacted() string { return p.redacted }
 // Run connects and delivers until ctx is done or the camera fails. Its errors name the stream, the URL without
 // credentials, and what to do.
 func (p *Pull) Run(ctx context.Context, out media.Output) error {
-	r := newReceiver(p.clock, &p.jumps, p.cfg.OnDrop)
-	r.attach(out)
-	defer r.close()
+	r := rtpin.NewReceiver(p.clock, p.jumps, p.cfg.OnDrop)
+	r.Attach(out)
+	defer r.Close()
 	g := newGuard(p)
 	defer g.close()
 	var udp sockets
@@ -131,7 +132,7 @@ func (p *Pull) Run(ctx context.Context, out media.Output) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if outErr := r.outputError(); outErr != nil {
+	if outErr := r.Err(); outErr != nil {
 		return outErr
 	}
 	return p.explain(g.explain(err))
@@ -147,7 +148,7 @@ func (p *Pull) hangUp(c *gortsplib.Client, g *guard) {
 }
 
 // client configures gortsplib. Nothing in it logs by itself.
-func (p *Pull) client(r *receiver, g *guard, ports *sockets) *gortsplib.Client {
+func (p *Pull) client(r *rtpin.Receiver, g *guard, ports *sockets) *gortsplib.Client {
 	c := &gortsplib.Client{
 		Scheme: p.url.Scheme, Host: p.url.Host,
 		// Never: guard and wait watch. gortsplib must not, since it does not hear what a port has taken over. (Nothing
@@ -162,14 +163,14 @@ func (p *Pull) client(r *receiver, g *guard, ports *sockets) *gortsplib.Client {
 		OnRequest:             g.request,
 		OnResponse:            g.response,
 		OnPacketsLost:         func(uint64) {}, // found by sequence number, per access unit
-		OnDecodeError:         func(error) { p.cfg.OnDrop(dropRTP, 1) },
+		OnDecodeError:         func(error) { p.cfg.OnDrop(rtpin.DropRTP, 1) },
 		OnTransportSwitch: func(error) {
 			p.log.Warn("no video over UDP; using TCP", "camera", p.redacted)
 			p.mu.Lock()
 			p.useTCP = true
 			p.mu.Unlock()
 			g.redial()
-			r.restart()
+			r.Restart()
 		},
 	}
 	p.mu.Lock()
@@ -185,7 +186,7 @@ func (p *Pull) client(r *receiver, g *guard, ports *sockets) *gortsplib.Client {
 }
 
 // play describes, sets up and starts the stream.
-func (p *Pull) play(c *gortsplib.Client, r *receiver, g *guard, udp *sockets) error {
+func (p *Pull) play(c *gortsplib.Client, r *rtpin.Receiver, g *guard, udp *sockets) error {
 	desc, _, err := c.Describe(&p.url)
 	if err != nil {
 		return err
@@ -195,44 +196,44 @@ func (p *Pull) play(c *gortsplib.Client, r *receiver, g *guard, udp *sockets) er
 		return err
 	}
 	p.sayIgnored(ignored)
-	r.take(inputs)
+	r.Take(tracksOf(inputs)...)
 	for _, in := range inputs {
 		answer, err := c.Setup(desc.BaseURL, in.media, 0, 0)
 		if err != nil {
 			return err
 		}
-		u := udp.port(in, r, answer, g.camera())
+		u := udp.port(in.Input, r, answer, g.camera())
 		if u != nil {
-			r.apart()
+			r.Apart()
 		}
-		c.OnPacketRTP(in.media, in.format, func(pkt *rtp.Packet) {
-			r.packet(in, pkt)
+		c.OnPacketRTP(in.media, in.Format, func(pkt *rtp.Packet) {
+			r.Packet(in.Input, pkt)
 			u.takeOver(pkt)
 		})
-		c.OnPacketRTCP(in.media, func(pkt rtcp.Packet) { r.report(in, pkt) })
+		c.OnPacketRTCP(in.media, func(pkt rtcp.Packet) { r.Report(in.Input, pkt) })
 	}
 	if _, err = c.Play(nil); err != nil {
 		return err
 	}
-	r.start()
+	r.Start()
 	return nil
 }
 
 // wait returns when the connection or the output has failed, nothing has come for ReadTimeout while it plays, or ctx is
 // done. While gortsplib connects again over TCP, the guard watches.
-func (p *Pull) wait(ctx context.Context, c *gortsplib.Client, r *receiver, g *guard) error {
+func (p *Pull) wait(ctx context.Context, c *gortsplib.Client, r *rtpin.Receiver, g *guard) error {
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
 	// Ticks without a packet are counted, not time: a process that was stopped for a while sees one tick.
 	const ticks = 10
 	ticker := time.NewTicker(p.cfg.ReadTimeout / ticks)
 	defer ticker.Stop()
-	for silent, heard := 0, r.heard.Load(); ; silent++ {
+	for silent, heard := 0, r.Heard(); ; silent++ {
 		select {
 		case err := <-ended:
 			return err
 		case <-ticker.C:
-			if now := r.heard.Load(); now != heard || !g.plays() {
+			if now := r.Heard(); now != heard || !g.plays() {
 				silent, heard = 0, now
 			}
 			if silent < ticks {
@@ -241,7 +242,7 @@ func (p *Pull) wait(ctx context.Context, c *gortsplib.Client, r *receiver, g *gu
 			c.Close()
 			<-ended
 			return explained{fmt.Errorf("no packet for %v: the camera has stopped sending", p.cfg.ReadTimeout)}
-		case <-r.failed:
+		case <-r.Failed():
 		case <-ctx.Done():
 		}
 		c.Close()

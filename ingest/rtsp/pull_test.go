@@ -16,6 +16,7 @@ import (
 
 	"rave/engine/media"
 	"rave/ingest"
+	"rave/ingest/rtpin/rtptest"
 )
 
 func newPull(t *testing.T, cfg PullConfig) *Pull {
@@ -31,16 +32,16 @@ func newPull(t *testing.T, cfg PullConfig) *Pull {
 }
 
 // playing waits until the reader is active: gortsplib does not say, so the camera sends until something comes.
-func playing(t *testing.T, c *camera, out *collector) {
+func playing(t *testing.T, c *camera, out *rtptest.Collector) {
 	t.Helper()
-	enc := h264Encoder(t)
+	enc := rtptest.Encoder(t)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(waitLimit)
 	for n := 0; ; n++ {
-		c.send(t, enc, n, [][]byte{idr(n, 10)})
+		c.send(t, enc, n, [][]byte{rtptest.IDR(n, 10)})
 		select {
-		case <-out.packets:
+		case <-out.Packets:
 			return
 		case <-tick.C:
 		case <-deadline:
@@ -63,14 +64,14 @@ func TestPullTransports(t *testing.T) {
 		{"auto, camera refuses UDP", Auto, true, tcp},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cam := startCamera(t, session(h264Format(), opusFormat()), func(cam *camera) { cam.noUDP = c.noUDP })
+			cam := startCamera(t, session(rtptest.H264(), rtptest.Opus()), func(cam *camera) { cam.noUDP = c.noUDP })
 			p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: c.transport})
-			out := newCollector()
-			start(t, p, out)
-			if got := receive(t, cam.transports, "PLAY"); got != c.want {
+			out := rtptest.NewCollector()
+			rtptest.Start(t, p, out)
+			if got := rtptest.Receive(t, cam.transports, "PLAY"); got != c.want {
 				t.Errorf("transport %v, want %v", got, c.want)
 			}
-			tracks := receive(t, out.tracks, "tracks")
+			tracks := rtptest.Receive(t, out.Opened, "tracks")
 			if len(tracks) != 2 || tracks[0].Width != 1920 || tracks[0].Height != 1080 || len(tracks[0].ParameterSets) != 2 {
 				t.Errorf("tracks %+v", tracks)
 			}
@@ -80,7 +81,7 @@ func TestPullTransports(t *testing.T) {
 			playing(t, cam, out)
 			cam.sendAudio(t, 0)
 			for {
-				if got := receive(t, out.packets, "sound"); got.Track == 1 {
+				if got := rtptest.Receive(t, out.Packets, "sound"); got.Track == 1 {
 					if string(got.Data) != "\xfc\x00" || !got.Marker || !got.Discontinuity || !got.Keyframe {
 						t.Errorf("sound %+v", got)
 					}
@@ -93,25 +94,25 @@ func TestPullTransports(t *testing.T) {
 
 // Nothing arrives over UDP: the camera sends only once somebody reads over TCP.
 func TestPullFallsBackToTCPAndRemembers(t *testing.T) {
-	cam := startCamera(t, session(h264Format()))
+	cam := startCamera(t, session(rtptest.H264()))
 	var logs logBuffer
 	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Log: logs.logger()})
-	out := newCollector()
-	stop, _ := start(t, p, out)
-	if got := receive(t, cam.transports, "PLAY"); got != gortsplib.TransportUDP {
+	out := rtptest.NewCollector()
+	stop, _ := rtptest.Start(t, p, out)
+	if got := rtptest.Receive(t, cam.transports, "PLAY"); got != gortsplib.TransportUDP {
 		t.Fatalf("first transport %v", got)
 	}
-	receive(t, out.tracks, "tracks")
-	if got := receive(t, cam.transports, "second PLAY"); got != gortsplib.TransportTCP {
+	rtptest.Receive(t, out.Opened, "tracks")
+	if got := rtptest.Receive(t, cam.transports, "second PLAY"); got != gortsplib.TransportTCP {
 		t.Fatalf("second transport %v", got)
 	}
-	receive(t, out.tracks, "tracks again, which arms the watchdog anew")
+	rtptest.Receive(t, out.Opened, "tracks again, which arms the watchdog anew")
 	playing(t, cam, out)
 	if err := stop(); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	start(t, p, newCollector())
-	if got := receive(t, cam.transports, "PLAY of the next connection"); got != gortsplib.TransportTCP {
+	rtptest.Start(t, p, rtptest.NewCollector())
+	if got := rtptest.Receive(t, cam.transports, "PLAY of the next connection"); got != gortsplib.TransportTCP {
 		t.Errorf("next connection over %v", got)
 	}
 	if n := strings.Count(logs.String(), "using TCP"); n != 1 {
@@ -120,28 +121,28 @@ func TestPullFallsBackToTCPAndRemembers(t *testing.T) {
 }
 
 func TestPullPrependsParameterSetsOfTheDescription(t *testing.T) {
-	cam := startCamera(t, session(h264Format()))
-	var d drops
-	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: TCP, OnDrop: d.add})
-	out := newCollector()
-	start(t, p, out)
-	receive(t, cam.transports, "PLAY")
+	cam := startCamera(t, session(rtptest.H264()))
+	var d rtptest.Drops
+	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: TCP, OnDrop: d.Add})
+	out := rtptest.NewCollector()
+	rtptest.Start(t, p, out)
+	rtptest.Receive(t, cam.transports, "PLAY")
 	playing(t, cam, out)
-	enc := h264Encoder(t)
-	cam.send(t, enc, 1000, [][]byte{{9, 0xf0}, idr(1, 5000)})
-	cam.send(t, enc, 1001, [][]byte{{9, 0xf0}, inter(2, 10)})
+	enc := rtptest.Encoder(t)
+	cam.send(t, enc, 1000, [][]byte{{9, 0xf0}, rtptest.IDR(1, 5000)})
+	cam.send(t, enc, 1001, [][]byte{{9, 0xf0}, rtptest.Inter(2, 10)})
 	for {
-		pkt := receive(t, out.packets, "picture")
+		pkt := rtptest.Receive(t, out.Packets, "picture")
 		if len(pkt.Data) < 5000 {
 			continue
 		}
-		if got := types(t, pkt.Data); got != "7 8 5" || !pkt.Keyframe {
+		if got := rtptest.Types(t, pkt.Data); got != "7 8 5" || !pkt.Keyframe {
 			t.Errorf("keyframe has NAL units %s", got)
 		}
 		break
 	}
-	if pkt := receive(t, out.packets, "picture"); types(t, pkt.Data) != "1" || pkt.Keyframe || pkt.Discontinuity {
-		t.Errorf("second picture %s, %+v", types(t, pkt.Data), pkt)
+	if pkt := rtptest.Receive(t, out.Packets, "picture"); rtptest.Types(t, pkt.Data) != "1" || pkt.Keyframe || pkt.Discontinuity {
+		t.Errorf("second picture %s, %+v", rtptest.Types(t, pkt.Data), pkt)
 	}
 }
 
@@ -159,11 +160,11 @@ func TestPullCredentials(t *testing.T) {
 					continue // ambiguous: must be encoded
 				}
 				t.Run(name+" "+form+" "+password, func(t *testing.T) {
-					cam := startCamera(t, session(h264Format()), method, login("admin", password))
+					cam := startCamera(t, session(rtptest.H264()), method, login("admin", password))
 					cfg := cfg
 					cfg.URL, cfg.Transport = fmt.Sprintf(cfg.URL, cam.addr), TCP
-					start(t, newPull(t, cfg), newCollector())
-					receive(t, cam.transports, "PLAY")
+					rtptest.Start(t, newPull(t, cfg), rtptest.NewCollector())
+					rtptest.Receive(t, cam.transports, "PLAY")
 				})
 			}
 		}
@@ -194,7 +195,7 @@ func TestPullErrorsSayTheFix(t *testing.T) {
 		{name: "no login", cam: []cameraOptions{login("u", "right")}, want: []string{": the camera answers 401 (Unauthorized): check username and password of stream cam1"}, permanent: true},
 		{name: "no path", cam: []cameraOptions{func(c *camera) { c.status = base.StatusNotFound }}, want: []string{": the camera answers 404 (Not Found): check the path"}},
 		{name: "codec", format: vp9, want: []string{"video VP9", "H.264, H.265 or MJPEG"}, permanent: true},
-		{name: "no video", format: opusFormat(), want: []string{"no video is offered", "audio Opus"}, permanent: true},
+		{name: "no video", format: rtptest.Opus(), want: []string{"no video is offered", "audio Opus"}, permanent: true},
 		{name: "refused", addr: closed, want: []string{"connection refused", closed}},
 		{name: "silent", addr: silent.Addr().String(), want: []string{"does not answer OPTIONS: does the camera hang, or is this not its RTSP port"}},
 		{name: "unknown host", addr: "camera.invalid:554", want: []string{"check the host name"}},
@@ -203,13 +204,13 @@ func TestPullErrorsSayTheFix(t *testing.T) {
 			if c.addr == "" {
 				f := c.format
 				if f == nil {
-					f = h264Format()
+					f = rtptest.H264()
 				}
 				c.addr = startCamera(t, session(f), c.cam...).addr
 			}
 			p := newPull(t, PullConfig{URL: "rtsp://viewer:s3cr3t-pw@" + c.addr + "/live", ReadTimeout: 300 * time.Millisecond})
-			_, ended := start(t, p, newCollector())
-			err := receive(t, ended, "error")
+			_, ended := rtptest.Start(t, p, rtptest.NewCollector())
+			err := rtptest.Receive(t, ended, "error")
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -229,19 +230,19 @@ func TestPullErrorsSayTheFix(t *testing.T) {
 }
 
 func TestPullIgnoresOtherMedias(t *testing.T) {
-	second := h264Format()
+	second := rtptest.H264()
 	second.PayloadTyp = 98
 	meta := &format.Generic{PayloadTyp: 107, RTPMa: "vnd.onvif.metadata/90000"}
 	if err := meta.Init(); err != nil {
 		t.Fatal(err)
 	}
-	cam := startCamera(t, session(h264Format(), opusFormat(), second, meta))
+	cam := startCamera(t, session(rtptest.H264(), rtptest.Opus(), second, meta))
 	var logs logBuffer
 	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: TCP, Log: logs.logger()})
 	for range 2 {
-		out := newCollector()
-		stop, _ := start(t, p, out)
-		if tracks := receive(t, out.tracks, "tracks"); len(tracks) != 2 {
+		out := rtptest.NewCollector()
+		stop, _ := rtptest.Start(t, p, out)
+		if tracks := rtptest.Receive(t, out.Opened, "tracks"); len(tracks) != 2 {
 			t.Errorf("tracks %+v", tracks)
 		}
 		_ = stop()
@@ -253,17 +254,17 @@ func TestPullIgnoresOtherMedias(t *testing.T) {
 }
 
 func TestPullReturnsTheOutputsError(t *testing.T) {
-	cam := startCamera(t, session(h264Format()))
+	cam := startCamera(t, session(rtptest.H264()))
 	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: TCP})
-	out := newCollector()
-	out.err = errOutput
-	_, ended := start(t, p, out)
-	receive(t, out.tracks, "tracks")
-	enc := h264Encoder(t)
+	out := rtptest.NewCollector()
+	out.Err = errOutput
+	_, ended := rtptest.Start(t, p, out)
+	rtptest.Receive(t, out.Opened, "tracks")
+	enc := rtptest.Encoder(t)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for n := 0; ; n++ {
-		cam.send(t, enc, n, [][]byte{idr(n, 10)})
+		cam.send(t, enc, n, [][]byte{rtptest.IDR(n, 10)})
 		select {
 		case err := <-ended:
 			if !errors.Is(err, errOutput) {
@@ -276,18 +277,18 @@ func TestPullReturnsTheOutputsError(t *testing.T) {
 }
 
 func TestPullEndsWhenTheCameraHangsUp(t *testing.T) {
-	cam := startCamera(t, session(h264Format()))
+	cam := startCamera(t, session(rtptest.H264()))
 	p := newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: TCP})
-	out := newCollector()
-	_, ended := start(t, p, out)
+	out := rtptest.NewCollector()
+	_, ended := rtptest.Start(t, p, out)
 	playing(t, cam, out)
 	cam.hangUp()
-	if err := receive(t, ended, "end"); err == nil || !strings.Contains(err.Error(), "stream cam1") {
+	if err := rtptest.Receive(t, ended, "end"); err == nil || !strings.Contains(err.Error(), "stream cam1") {
 		t.Errorf("got %v", err)
 	}
 }
 
-var _ media.Output = (*collector)(nil)
+var _ media.Output = (*rtptest.Collector)(nil)
 
 // Credentials follow a redirect on the camera's own host only.
 func TestRedirects(t *testing.T) {
@@ -300,22 +301,22 @@ func TestRedirects(t *testing.T) {
 		{"another host, nothing to lose", "::ffff:127.0.0.1", "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			target := startCamera(t, session(h264Format()), login(c.user, "s3cr#t"))
+			target := startCamera(t, session(rtptest.H264()), login(c.user, "s3cr#t"))
 			_, port, err := net.SplitHostPort(target.addr)
 			if err != nil {
 				t.Fatal(err)
 			}
-			cam := startCamera(t, session(h264Format()), login(c.user, "s3cr#t"), func(cam *camera) {
+			cam := startCamera(t, session(rtptest.H264()), login(c.user, "s3cr#t"), func(cam *camera) {
 				cam.status, cam.location = base.StatusFound, "rtsp://"+net.JoinHostPort(c.host, port)+"/live"
 			})
 			p := newPull(t, PullConfig{Name: "cam1", URL: "rtsp://" + cam.addr + "/live", Username: c.user, Password: "s3cr#t", Transport: TCP})
-			out := newCollector()
-			_, ended := start(t, p, out)
+			out := rtptest.NewCollector()
+			_, ended := rtptest.Start(t, p, out)
 			if c.follows {
-				receive(t, out.tracks, "tracks")
+				rtptest.Receive(t, out.Opened, "tracks")
 				return
 			}
-			err = receive(t, ended, "end")
+			err = rtptest.Receive(t, ended, "end")
 			for _, want := range []string{"cam1", "redirects to " + net.JoinHostPort(c.host, port), "credentials for 127.0.0.1"} {
 				if !errors.Is(err, ingest.ErrPermanent) || !strings.Contains(err.Error(), want) {
 					t.Errorf("%v, want %q", err, want)

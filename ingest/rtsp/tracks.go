@@ -10,17 +10,13 @@ import (
 
 	"rave/engine/media"
 	"rave/ingest"
+	"rave/ingest/rtpin"
 )
 
 // input is one media of a description that is taken, with its first usable format.
 type input struct {
-	media  *description.Media
-	format format.Format
-	track  media.Track
-	video  *depacketizer // nil for sound
-	report senderReport
-	placed bool // its first packet has its time
-	hold   hold
+	*rtpin.Input
+	media *description.Media
 }
 
 // Bounds on what a description may cost: sockets for each sound track, and names in texts.
@@ -43,17 +39,17 @@ func choose(desc *description.Session, onDrop func(string, int)) (inputs []*inpu
 		switch {
 		case in == nil:
 			ignored = append(ignored, mediaName(m)+reason)
-		case in.video != nil && hasVideo:
+		case in.Track.Kind == media.Video && hasVideo:
 			ignored = append(ignored, mediaName(m)+" (a second video)")
-		case in.video == nil && sounds == maxSounds:
+		case in.Track.Kind == media.Audio && sounds == maxSounds:
 			ignored = append(ignored, fmt.Sprintf("%s (more than %d sound tracks)", mediaName(m), maxSounds))
 		default:
-			if in.video != nil {
+			if in.Track.Kind == media.Video {
 				hasVideo = true
 			} else {
 				sounds++
 			}
-			in.track.ID = len(inputs)
+			in.Track.ID = len(inputs)
 			inputs = append(inputs, in)
 		}
 	}
@@ -76,73 +72,21 @@ func chooseFormat(m *description.Media, onDrop func(string, int)) (in *input, re
 	for _, f := range m.Formats {
 		switch m.Type {
 		case description.MediaTypeVideo:
-			in, err := videoInput(m, f, onDrop)
+			in, err := rtpin.Video(f, onDrop)
 			if err != nil {
 				reason = fmt.Sprintf(" (%v)", err)
 			}
 			if in != nil {
-				return in, ""
+				return &input{in, m}, ""
 			}
 		case description.MediaTypeAudio:
 			if f.ClockRate() > 0 {
-				return audioInput(m, f), ""
+				return &input{rtpin.Audio(f), m}, ""
 			}
 			reason = " (no clock rate)"
 		}
 	}
 	return nil, reason
-}
-
-func videoInput(m *description.Media, f format.Format, onDrop func(string, int)) (*input, error) {
-	var sets [][]byte
-	switch f := f.(type) {
-	case *format.H264:
-		sps, pps := f.SafeParams()
-		sets = nonEmpty(sps, pps)
-	case *format.H265:
-		vps, sps, pps := f.SafeParams()
-		sets = nonEmpty(vps, sps, pps)
-	}
-	d, err := newDepacketizer(f, sets, onDrop)
-	if d == nil || err != nil {
-		return nil, err
-	}
-	t := media.Track{Kind: media.Video, Codec: d.codec, ClockRate: media.VideoClockRate, ParameterSets: sets, RTP: rtpFormat(f)}
-	for _, s := range sets {
-		if media.NALKindOf(d.codec, s) == media.NALSPS {
-			t.Width, t.Height = pictureSize(d.codec, s)
-		}
-	}
-	return &input{media: m, format: f, track: t, video: d}, nil
-}
-
-func audioInput(m *description.Media, f format.Format) *input {
-	return &input{media: m, format: f, track: media.Track{
-		Kind: media.Audio, Codec: audioCodec(f), ClockRate: f.ClockRate(), RTP: rtpFormat(f),
-	}}
-}
-
-// audioCodec is the RTP encoding name in lower case; static payload types without an rtpmap get theirs from RFC 3551.
-func audioCodec(f format.Format) media.Codec {
-	name, _, _ := strings.Cut(f.RTPMap(), "/")
-	if name == "" {
-		name = f.Codec()
-	}
-	return media.Codec(strings.ToLower(name))
-}
-
-func rtpFormat(f format.Format) media.RTPFormat {
-	return media.RTPFormat{PayloadType: f.PayloadType(), RTPMap: f.RTPMap(), FMTP: f.FMTP()}
-}
-
-func nonEmpty(sets ...[]byte) [][]byte {
-	var l [][]byte
-	for _, s := range sets {
-		if len(s) > 0 {
-			l = append(l, s)
-		}
-	}
-	return l
 }
 
 // mediaName is for people: "video VP9", "application vnd.onvif.metadata/90000".
@@ -171,4 +115,13 @@ func few(names []string) []string {
 		return names
 	}
 	return append(slices.Clone(names[:maxNames]), fmt.Sprintf("%d more", len(names)-maxNames))
+}
+
+// tracksOf is what a receiver needs of the inputs.
+func tracksOf(inputs []*input) []*rtpin.Input {
+	l := make([]*rtpin.Input, len(inputs))
+	for i, in := range inputs {
+		l[i] = in.Input
+	}
+	return l
 }

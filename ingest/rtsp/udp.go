@@ -13,7 +13,14 @@ import (
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
 	"github.com/bluenviron/gortsplib/v4/pkg/headers"
 	"github.com/pion/rtp"
+
+	"rave/ingest/rtpin"
 )
+
+// waits are for packets that nobody sends again: a reordered one comes soon, a lost one never.
+func waits() rtpin.Waits {
+	return rtpin.Waits{Few: 250 * time.Millisecond, Many: 50 * time.Millisecond}
+}
 
 // sockets knows the UDP sockets of one attempt. The zero value is ready.
 type sockets struct {
@@ -42,11 +49,11 @@ func (s *sockets) listen(network, address string) (net.PacketConn, error) {
 }
 
 // port takes over the RTP of one track from gortsplib, whose way of reordering delays everything behind a lost packet
-// (see reorderer). gortsplib keeps the socket, for RTCP's sake and to keep paths through firewalls open; it hears of
+// (see rtpin.Reorderer). gortsplib keeps the socket, for RTCP's sake and to keep paths through firewalls open; it hears of
 // the first packet only, so its receiver reports are signs of life and no statistics.
 type port struct {
-	in       *input
-	receiver *receiver
+	in       *rtpin.Input
+	receiver *rtpin.Receiver
 	theirs   *net.UDPConn
 	from     netip.AddrPort // see sender
 
@@ -57,7 +64,7 @@ type port struct {
 
 // port returns nil if the answer to SETUP does not say between which addresses RTP travels in clear: over TCP, encrypted,
 // or from a camera that names no ports.
-func (s *sockets) port(in *input, r *receiver, answer *base.Response, camera net.Addr) *port {
+func (s *sockets) port(in *rtpin.Input, r *rtpin.Receiver, answer *base.Response, camera net.Addr) *port {
 	var h headers.Transport
 	from, ok := sender(answer.Header["Transport"], camera)
 	if !ok || h.Unmarshal(answer.Header["Transport"]) != nil || h.Protocol != headers.TransportProtocolUDP || h.Secure ||
@@ -124,37 +131,37 @@ func (u *port) takeOver(first *rtp.Packet) {
 		}
 		u.ours = ours.(*net.UDPConn)
 		_ = u.theirs.SetReadDeadline(time.Unix(1, 0))
-		u.running.Go(func() { u.read(ours.(*net.UDPConn), &reorderer{next: first.SequenceNumber + 1}, first.SSRC) })
+		u.running.Go(func() { u.read(ours.(*net.UDPConn), rtpin.NewReorderer(first.SequenceNumber+1, waits()), first.SSRC) })
 	})
 }
 
 // read passes packets on until the socket is closed.
-func (u *port) read(conn *net.UDPConn, order *reorderer, ssrc uint32) {
+func (u *port) read(conn *net.UDPConn, order *rtpin.Reorderer, ssrc uint32) {
 	buffer := make([]byte, 1<<16)
 	for {
-		_ = conn.SetReadDeadline(order.deadline())
+		_ = conn.SetReadDeadline(order.Deadline())
 		n, from, err := conn.ReadFromUDPAddrPort(buffer)
 		now := time.Now()
 		var ready []*rtp.Packet
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			ready = order.expire(now)
+			ready = order.Expire(now)
 		case err != nil:
 			return
 		case netip.AddrPortFrom(plain(from.Addr()), from.Port()) != u.from:
 			continue // a stranger
 		default:
 			p := &rtp.Packet{}
-			if err := p.Unmarshal(bytes.Clone(buffer[:n])); err == nil && p.PayloadType != u.in.format.PayloadType() {
+			if err := p.Unmarshal(bytes.Clone(buffer[:n])); err == nil && p.PayloadType != u.in.Format.PayloadType() {
 				continue // not ours
 			} else if err != nil || p.SSRC != ssrc {
-				u.receiver.onDrop(dropRTP, 1)
+				u.receiver.Drop(rtpin.DropRTP, 1)
 				continue
 			}
-			ready = order.push(p, now)
+			ready = order.Push(p, now)
 		}
 		for _, p := range ready {
-			u.receiver.packet(u.in, p)
+			u.receiver.Packet(u.in, p)
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
 	"github.com/bluenviron/gortsplib/v4/pkg/headers"
 	"github.com/pion/rtp"
+
+	"rave/ingest/rtpin/rtptest"
 )
 
 // udpCamera is a camera by hand, which sends RTP from a socket of its own.
@@ -92,7 +94,7 @@ func (udpCamera) send(write func([]byte) error) {
 	for n := range 1000 {
 		p := rtp.Packet{
 			Header:  rtp.Header{Version: 2, Marker: true, PayloadType: 96, SSRC: 1, SequenceNumber: uint16(n), Timestamp: uint32(n * 900)},
-			Payload: idr(n, 100),
+			Payload: rtptest.IDR(n, 100),
 		}
 		if b, _ := p.Marshal(); write(b) != nil {
 			return
@@ -119,10 +121,10 @@ func TestPullFromTheNamedSource(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			cam := udpCamera{host: c.host, source: c.source}.start(t)
-			out := newCollector()
-			start(t, newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: UDP}), out)
+			out := rtptest.NewCollector()
+			rtptest.Start(t, newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: UDP}), out)
 			for range 20 {
-				receive(t, out.packets, "picture")
+				rtptest.Receive(t, out.Packets, "picture")
 			}
 		})
 	}
@@ -156,8 +158,8 @@ func TestSender(t *testing.T) {
 func TestPullWaitsForUDP(t *testing.T) {
 	const readTimeout = 3 * time.Second
 	cam := udpCamera{quiet: readTimeout / 2}.start(t)
-	out := newCollector()
-	_, ended := start(t, newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: UDP, ReadTimeout: readTimeout}), out)
+	out := rtptest.NewCollector()
+	_, ended := rtptest.Start(t, newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", Transport: UDP, ReadTimeout: readTimeout}), out)
 	firstPicture(t, out, ended)
 }
 
@@ -165,15 +167,15 @@ func TestPullWaitsForUDP(t *testing.T) {
 func TestPullFallsBackToSlowTCP(t *testing.T) {
 	const readTimeout = 2 * time.Second
 	cam := udpCamera{quiet: -1, slow: readTimeout * 4 / 10}.start(t) // DESCRIBE, SETUP and PLAY take longer than that
-	out := newCollector()
-	_, ended := start(t, newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", ReadTimeout: readTimeout}), out)
+	out := rtptest.NewCollector()
+	_, ended := rtptest.Start(t, newPull(t, PullConfig{URL: "rtsp://" + cam.addr + "/live", ReadTimeout: readTimeout}), out)
 	firstPicture(t, out, ended)
 }
 
-func firstPicture(t *testing.T, out *collector, ended <-chan error) {
+func firstPicture(t *testing.T, out *rtptest.Collector, ended <-chan error) {
 	t.Helper()
 	select {
-	case <-out.packets:
+	case <-out.Packets:
 	case err := <-ended:
 		t.Error(err)
 	case <-time.After(waitLimit):

@@ -16,6 +16,7 @@ import (
 	egress "rave/egress/rtsp"
 	"rave/engine/media"
 	"rave/ingest"
+	publishers "rave/ingest/publish"
 	"rave/ingest/rtsp"
 )
 
@@ -238,8 +239,8 @@ func TestFFmpegThroughUs(t *testing.T) {
 // relay makes the way from publisher to reader and returns the path to read.
 func relay(t *testing.T, h *house, pull rtsp.Transport) (string, *toPath) {
 	t.Helper()
-	src := rtsp.NewPublish(rtsp.PublishConfig{Name: "cam1", Log: h.log, OnDrop: h.onDrop})
-	h.server.AcceptPublish("cam1", src)
+	src := publishers.New(publishers.Config{Name: "cam1", Log: h.log, OnDrop: h.onDrop})
+	h.server.AcceptPublish("cam1", rtsp.NewPublish(src))
 	first := newToPath(h.server.Path("cam1/original", egress.PathConfig{KeepGOP: true}))
 	keep(t, src, first, h)
 	if pull == "" {

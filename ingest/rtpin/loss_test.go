@@ -1,18 +1,19 @@
-package rtsp
+package rtpin
 
 import (
 	"testing"
 
 	"rave/engine/media"
+	"rave/ingest/rtpin/rtptest"
 )
 
 // TestLossIsPassedOn: the first access unit after lost ones says so, whether they were seen or are missing as a whole.
 func TestLossIsPassedOn(t *testing.T) {
 	const size = 4000 // three packets each
-	all := pictures(t, [][]byte{idr(0, size)}, [][]byte{inter(1, size)}, [][]byte{inter(2, size)}, [][]byte{inter(3, size)})
+	all := pictures(t, [][]byte{rtptest.IDR(0, size)}, [][]byte{rtptest.Inter(1, size)}, [][]byte{rtptest.Inter(2, size)}, [][]byte{rtptest.Inter(3, size)})
 	for name, lose := range map[string][2]int{"nothing": {0, 0}, "one packet": {4, 5}, "a whole picture": {3, 6}} {
 		t.Run(name, func(t *testing.T) {
-			d, err := newDepacketizer(h264Format(), [][]byte{testSPS, testPPS}, func(string, int) {})
+			d, err := newDepacketizer(rtptest.H264(), [][]byte{rtptest.SPS(), rtptest.PPS()}, func(string, int) {})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -41,14 +42,14 @@ func TestRecoveryIsPassedOn(t *testing.T) {
 		key      bool
 		recovery int
 	}{
-		{[][]byte{idr(0, 1)}, true, 0},
-		{[][]byte{inter(0, 1)}, false, 0},
-		{[][]byte{gradual, inter(0, 1)}, false, 15}, // soon after an IDR: not worth entering, but it mends
-		{[][]byte{instant, inter(0, 1)}, true, 1},
-		{[][]byte{gradual, idr(0, 1)}, true, 0},
+		{[][]byte{rtptest.IDR(0, 1)}, true, 0},
+		{[][]byte{rtptest.Inter(0, 1)}, false, 0},
+		{[][]byte{gradual, rtptest.Inter(0, 1)}, false, 15}, // soon after an IDR: not worth entering, but it mends
+		{[][]byte{instant, rtptest.Inter(0, 1)}, true, 1},
+		{[][]byte{gradual, rtptest.IDR(0, 1)}, true, 0},
 	} {
 		u := newUnits(media.H264, nil)
-		u.build([][]byte{idr(0, 1)})
+		u.build([][]byte{rtptest.IDR(0, 1)})
 		if _, key, recovery := u.build(c.nals); key != c.key || recovery != c.recovery {
 			t.Errorf("unit %d: keyframe %v, recovery %d; want %v, %d", i, key, recovery, c.key, c.recovery)
 		}

@@ -1,4 +1,4 @@
-package rtsp
+package rtpin
 
 import (
 	"rave/engine/media"

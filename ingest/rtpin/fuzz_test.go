@@ -1,4 +1,4 @@
-package rtsp
+package rtpin
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"github.com/pion/rtp"
 
 	"rave/engine/media"
+	"rave/ingest/rtpin/rtptest"
 )
 
 // Packets in a fuzz input: two bytes of length, one of flags (1: marker, 2: next timestamp, 4: one lost before), payload.
@@ -54,7 +55,7 @@ func fuzzInput(pkts []*rtp.Packet) []byte {
 // FuzzDepacketize: no panic whatever a camera sends; what comes out is Annex B with 4-byte start codes or an image; the
 // sum of what is dropped and what comes out never exceeds the packets.
 func FuzzDepacketize(f *testing.F) {
-	h264 := pictures(&testing.T{}, [][]byte{{9, 0xf0}, testSPS, testPPS, idr(0, 3000)}, [][]byte{inter(1, 50)}, [][]byte{inter(2, 3000)})
+	h264 := pictures(&testing.T{}, [][]byte{{9, 0xf0}, rtptest.SPS(), rtptest.PPS(), rtptest.IDR(0, 3000)}, [][]byte{rtptest.Inter(1, 50)}, [][]byte{rtptest.Inter(2, 3000)})
 	f.Add(uint8(0), fuzzInput(h264))
 	f.Add(uint8(0), fuzzInput(h264[1:]))
 	f.Add(uint8(1), []byte{0, 5, 1, 38, 1, 0x80, 1, 2, 0, 6, 3, 98, 1, 0x93, 0x80, 1, 2, 0, 4, 1, 98, 1, 0x53, 9, 0, 9, 3, 96, 1, 0, 2, 0x40, 1, 0, 1, 0x42})
@@ -68,9 +69,9 @@ func FuzzDepacketize(f *testing.F) {
 	}
 	f.Add(uint8(2), fuzzInput(image))
 	f.Fuzz(func(t *testing.T, codec uint8, data []byte) {
-		formats := []format.Format{h264Format(), &format.H265{PayloadTyp: 96}, &format.MJPEG{}}
+		formats := []format.Format{rtptest.H264(), &format.H265{PayloadTyp: 96}, &format.MJPEG{}}
 		dropped := 0
-		d, err := newDepacketizer(formats[codec%3], [][]byte{testSPS, testPPS}, func(_ string, n int) { dropped += n })
+		d, err := newDepacketizer(formats[codec%3], [][]byte{rtptest.SPS(), rtptest.PPS()}, func(_ string, n int) { dropped += n })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +100,7 @@ func FuzzDepacketize(f *testing.F) {
 }
 
 func FuzzPictureSize(f *testing.F) {
-	f.Add(false, testSPS)
+	f.Add(false, rtptest.SPS())
 	f.Add(true, []byte{
 		0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x78, 0xa0, 0x03,
 		0xc0, 0x80, 0x10, 0xe5, 0x96, 0x66, 0x69, 0x24, 0xca, 0xe0, 0x10, 0x00, 0x00, 0x03, 0x00, 0x10, 0x00, 0x00, 0x03, 0x01,

@@ -1,4 +1,4 @@
-package rtsp
+package rtpin
 
 import (
 	"bytes"
@@ -11,12 +11,13 @@ import (
 	"github.com/pion/rtp"
 
 	"rave/engine/media"
+	"rave/ingest/rtpin/rtptest"
 )
 
 // pictures makes RTP packets of access units, all fragmented when large.
 func pictures(t *testing.T, aus ...[][]byte) []*rtp.Packet {
 	t.Helper()
-	enc := h264Encoder(t)
+	enc := rtptest.Encoder(t)
 	var all []*rtp.Packet
 	for i, au := range aus {
 		pkts, err := enc.Encode(au)
@@ -37,7 +38,7 @@ func run(t *testing.T, d *depacketizer, pkts []*rtp.Packet) (got []int) {
 	t.Helper()
 	for _, p := range pkts {
 		if u, ok := d.push(p); ok {
-			nals := nalsOf(t, u.data)
+			nals := rtptest.NALs(t, u.data)
 			last := nals[len(nals)-1]
 			if u.rtp != uint32(last[2])*3600 {
 				t.Errorf("picture %d has timestamp %d", last[2], u.rtp)
@@ -50,7 +51,7 @@ func run(t *testing.T, d *depacketizer, pkts []*rtp.Packet) (got []int) {
 
 func TestDepacketizeLoss(t *testing.T) {
 	const size = 4000 // three packets each
-	aus := [][][]byte{{idr(0, size)}, {inter(1, size)}, {inter(2, size)}, {inter(3, size)}, {inter(4, size)}}
+	aus := [][][]byte{{rtptest.IDR(0, size)}, {rtptest.Inter(1, size)}, {rtptest.Inter(2, size)}, {rtptest.Inter(3, size)}, {rtptest.Inter(4, size)}}
 	all := pictures(t, aus...)
 	if len(all) != 15 {
 		t.Fatalf("%d packets, expected three for each picture", len(all))
@@ -71,8 +72,8 @@ func TestDepacketizeLoss(t *testing.T) {
 		{"two in a row", []int{6, 7}, []int{0, 1, 3, 4}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var dr drops
-			d, err := newDepacketizer(h264Format(), [][]byte{testSPS, testPPS}, dr.add)
+			var dr rtptest.Drops
+			d, err := newDepacketizer(rtptest.H264(), [][]byte{rtptest.SPS(), rtptest.PPS()}, dr.Add)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,7 +86,7 @@ func TestDepacketizeLoss(t *testing.T) {
 			if got := run(t, d, kept); !slices.Equal(got, c.want) {
 				t.Errorf("pictures %v, want %v", got, c.want)
 			}
-			if got := dr.get(dropLoss); got != c.loss {
+			if got := dr.Get(DropLoss); got != c.loss {
 				t.Errorf("%d lost, want %d", got, c.loss)
 			}
 		})
@@ -93,43 +94,43 @@ func TestDepacketizeLoss(t *testing.T) {
 }
 
 func TestDepacketizeJoinsWithinAPicture(t *testing.T) {
-	all := pictures(t, [][]byte{idr(0, 4000)}, [][]byte{inter(1, 4000)})
-	var dr drops
-	d, err := newDepacketizer(h264Format(), nil, dr.add)
+	all := pictures(t, [][]byte{rtptest.IDR(0, 4000)}, [][]byte{rtptest.Inter(1, 4000)})
+	var dr rtptest.Drops
+	d, err := newDepacketizer(rtptest.H264(), nil, dr.Add)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := run(t, d, all[1:]); !slices.Equal(got, []int{1}) {
 		t.Errorf("pictures %v, want 1 only", got)
 	}
-	if dr.get(dropStart) != 1 || dr.get(dropLoss) != 0 {
-		t.Errorf("drops %v", dr.n)
+	if dr.Get(DropStart) != 1 || dr.Get(DropLoss) != 0 {
+		t.Errorf("drops %v", &dr)
 	}
 }
 
 func TestDepacketizeMalformedAndTooLarge(t *testing.T) {
-	var dr drops
-	d, err := newDepacketizer(h264Format(), [][]byte{testSPS, testPPS}, dr.add)
+	var dr rtptest.Drops
+	d, err := newDepacketizer(rtptest.H264(), [][]byte{rtptest.SPS(), rtptest.PPS()}, dr.Add)
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := pictures(t, [][]byte{idr(0, 10)}, [][]byte{inter(1, 10)}, [][]byte{inter(2, 10)}, [][]byte{inter(3, maxUnit)}, [][]byte{inter(4, 10)})
+	good := pictures(t, [][]byte{rtptest.IDR(0, 10)}, [][]byte{rtptest.Inter(1, 10)}, [][]byte{rtptest.Inter(2, 10)}, [][]byte{rtptest.Inter(3, maxUnit)}, [][]byte{rtptest.Inter(4, 10)})
 	good[1].Payload = []byte{24, 0xff, 0xff, 1} // STAP-A that promises more than it holds
 	if got := run(t, d, good); !slices.Equal(got, []int{0, 2, 4}) {
 		t.Errorf("pictures %v, want 0, 2, 4", got)
 	}
-	if dr.get(dropMalformed) != 1 || dr.get(dropTooLarge) != 1 || dr.get(dropLoss) != 0 {
-		t.Errorf("drops %v", dr.n)
+	if dr.Get(DropMalformed) != 1 || dr.Get(DropTooLarge) != 1 || dr.Get(DropLoss) != 0 {
+		t.Errorf("drops %v", &dr)
 	}
 }
 
 // Cameras without marker bits (FLIR M400): a unit ends where the timestamp changes, and keeps its own timestamp.
 func TestDepacketizeWithoutMarkers(t *testing.T) {
-	all := pictures(t, [][]byte{idr(0, 10)}, [][]byte{inter(1, 10)}, [][]byte{inter(2, 10)}, [][]byte{inter(3, 10)})
+	all := pictures(t, [][]byte{rtptest.IDR(0, 10)}, [][]byte{rtptest.Inter(1, 10)}, [][]byte{rtptest.Inter(2, 10)}, [][]byte{rtptest.Inter(3, 10)})
 	for _, p := range all {
 		p.Marker = false
 	}
-	d, err := newDepacketizer(h264Format(), [][]byte{testSPS, testPPS}, func(r string, _ int) { t.Error(r) })
+	d, err := newDepacketizer(rtptest.H264(), [][]byte{rtptest.SPS(), rtptest.PPS()}, func(r string, _ int) { t.Error(r) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func TestUnits(t *testing.T) {
 			return []byte{6, 6, 2, 0b0001111_0, 0b0_00_10000, 0x80}
 		}
 	}
-	sps2 := append(append([]byte(nil), testSPS...), 0x11)
+	sps2 := append(append([]byte(nil), rtptest.SPS()...), 0x11)
 	pps2 := []byte{0x68, 0x5b, 0x83} // id 1
 	type au struct {
 		nals [][]byte
@@ -160,17 +161,17 @@ func TestUnits(t *testing.T) {
 		known [][]byte
 		aus   []au
 	}{
-		{"sets from the description", [][]byte{testSPS, testPPS}, []au{{[][]byte{idr(0, 1)}, "7 8 5", true}, {[][]byte{inter(1, 1)}, "1", false}}},
-		{"sets in-band stay where they are", nil, []au{{[][]byte{{9, 0xf0}, testSPS, testPPS, sei, idr(0, 1)}, "7 8 6 5", true}, {[][]byte{idr(1, 1)}, "7 8 5", true}}},
-		{"only the SPS in-band", [][]byte{testSPS, testPPS}, []au{{[][]byte{testSPS, sei, idr(0, 1)}, "7 8 6 5", true}}},
-		{"two PPS", [][]byte{testSPS, testPPS}, []au{{[][]byte{testSPS, testPPS, pps2, idr(0, 1)}, "7 8 8 5", true}, {[][]byte{idr(0, 1)}, "7 8 8 5", true}}},
-		{"a new SPS voids the PPS", [][]byte{testSPS, testPPS, pps2}, []au{{[][]byte{sps2, testPPS, idr(0, 1)}, "7 8 5", true}, {[][]byte{idr(0, 1)}, "7 8 5", true}}},
-		{"nothing known", nil, []au{{[][]byte{idr(0, 1)}, "5", true}}},
-		{"sets with a marker of their own", nil, []au{{[][]byte{testSPS}, "", false}, {[][]byte{testPPS}, "", false}, {[][]byte{idr(0, 1)}, "7 8 5", true}}},
-		{"intra refresh without IDR", [][]byte{testSPS, testPPS}, []au{{[][]byte{inter(0, 1)}, "1", false}, {[][]byte{recovery("14"), inter(1, 1)}, "7 8 6 1", true}}},
-		{"open GOP", [][]byte{testSPS, testPPS}, []au{{[][]byte{idr(0, 1)}, "7 8 5", true}, {[][]byte{recovery("0"), inter(1, 1)}, "7 8 6 1", true}}},
-		{"gradual recovery soon after an IDR", [][]byte{testSPS, testPPS}, []au{{[][]byte{idr(0, 1)}, "7 8 5", true}, {[][]byte{recovery("14"), inter(1, 1)}, "6 1", false}}},
-		{"filler and empty units", nil, []au{{[][]byte{{}, {9, 0xf0}, inter(1, 1), {12, 0xff, 0x80}}, "1 12", false}}},
+		{"sets from the description", [][]byte{rtptest.SPS(), rtptest.PPS()}, []au{{[][]byte{rtptest.IDR(0, 1)}, "7 8 5", true}, {[][]byte{rtptest.Inter(1, 1)}, "1", false}}},
+		{"sets in-band stay where they are", nil, []au{{[][]byte{{9, 0xf0}, rtptest.SPS(), rtptest.PPS(), sei, rtptest.IDR(0, 1)}, "7 8 6 5", true}, {[][]byte{rtptest.IDR(1, 1)}, "7 8 5", true}}},
+		{"only the SPS in-band", [][]byte{rtptest.SPS(), rtptest.PPS()}, []au{{[][]byte{rtptest.SPS(), sei, rtptest.IDR(0, 1)}, "7 8 6 5", true}}},
+		{"two PPS", [][]byte{rtptest.SPS(), rtptest.PPS()}, []au{{[][]byte{rtptest.SPS(), rtptest.PPS(), pps2, rtptest.IDR(0, 1)}, "7 8 8 5", true}, {[][]byte{rtptest.IDR(0, 1)}, "7 8 8 5", true}}},
+		{"a new SPS voids the PPS", [][]byte{rtptest.SPS(), rtptest.PPS(), pps2}, []au{{[][]byte{sps2, rtptest.PPS(), rtptest.IDR(0, 1)}, "7 8 5", true}, {[][]byte{rtptest.IDR(0, 1)}, "7 8 5", true}}},
+		{"nothing known", nil, []au{{[][]byte{rtptest.IDR(0, 1)}, "5", true}}},
+		{"sets with a marker of their own", nil, []au{{[][]byte{rtptest.SPS()}, "", false}, {[][]byte{rtptest.PPS()}, "", false}, {[][]byte{rtptest.IDR(0, 1)}, "7 8 5", true}}},
+		{"intra refresh without IDR", [][]byte{rtptest.SPS(), rtptest.PPS()}, []au{{[][]byte{rtptest.Inter(0, 1)}, "1", false}, {[][]byte{recovery("14"), rtptest.Inter(1, 1)}, "7 8 6 1", true}}},
+		{"open GOP", [][]byte{rtptest.SPS(), rtptest.PPS()}, []au{{[][]byte{rtptest.IDR(0, 1)}, "7 8 5", true}, {[][]byte{recovery("0"), rtptest.Inter(1, 1)}, "7 8 6 1", true}}},
+		{"gradual recovery soon after an IDR", [][]byte{rtptest.SPS(), rtptest.PPS()}, []au{{[][]byte{rtptest.IDR(0, 1)}, "7 8 5", true}, {[][]byte{recovery("14"), rtptest.Inter(1, 1)}, "6 1", false}}},
+		{"filler and empty units", nil, []au{{[][]byte{{}, {9, 0xf0}, rtptest.Inter(1, 1), {12, 0xff, 0x80}}, "1 12", false}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			u := newUnits(media.H264, c.known)
@@ -182,7 +183,7 @@ func TestUnits(t *testing.T) {
 					}
 					continue
 				}
-				if got := types(t, data); got != a.want || key != a.key {
+				if got := rtptest.Types(t, data); got != a.want || key != a.key {
 					t.Errorf("unit %d: %s, keyframe %v; want %s, %v", i, got, key, a.want, a.key)
 				}
 			}
@@ -192,13 +193,13 @@ func TestUnits(t *testing.T) {
 
 func TestUnitsAfterManyPicturesWithoutIDR(t *testing.T) {
 	u := newUnits(media.H264, nil)
-	if _, key, _ := u.build([][]byte{idr(0, 1)}); !key {
+	if _, key, _ := u.build([][]byte{rtptest.IDR(0, 1)}); !key {
 		t.Error("IDR")
 	}
 	for range idrMemory {
-		u.build([][]byte{inter(0, 1)})
+		u.build([][]byte{rtptest.Inter(0, 1)})
 	}
-	if _, key, _ := u.build([][]byte{{6, 6, 2, 0b0001111_0, 0b0_00_10000, 0x80}, inter(0, 1)}); !key {
+	if _, key, _ := u.build([][]byte{{6, 6, 2, 0b0001111_0, 0b0_00_10000, 0x80}, rtptest.Inter(0, 1)}); !key {
 		t.Error("an intra-refresh stream must be entered at its recovery points")
 	}
 }
@@ -251,8 +252,8 @@ func TestDepacketizeMJPEG(t *testing.T) {
 	if err := enc.Init(); err != nil {
 		t.Fatal(err)
 	}
-	var dr drops
-	d, err := newDepacketizer(&format.MJPEG{}, nil, dr.add)
+	var dr rtptest.Drops
+	d, err := newDepacketizer(&format.MJPEG{}, nil, dr.Add)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,8 +277,8 @@ func TestDepacketizeMJPEG(t *testing.T) {
 			}
 		}
 	}
-	if got != 3 || dr.get(dropLoss) != 1 {
-		t.Errorf("%d images, drops %v", got, dr.n)
+	if got != 3 || dr.Get(DropLoss) != 1 {
+		t.Errorf("%d images, drops %v", got, &dr)
 	}
 }
 
@@ -297,14 +298,54 @@ func TestPictureSize(t *testing.T) {
 		sps   []byte
 		w, h  int
 	}{
-		{media.H264, testSPS, 1920, 1080},
-		{media.H264, testSPS[:6], 0, 0},
+		{media.H264, rtptest.SPS(), 1920, 1080},
+		{media.H264, rtptest.SPS()[:6], 0, 0},
 		{media.H264, nil, 0, 0},
 		{media.H265, []byte{0x42, 1}, 0, 0},
-		{media.MJPEG, testSPS, 0, 0},
+		{media.MJPEG, rtptest.SPS(), 0, 0},
 	} {
 		if w, h := pictureSize(c.codec, c.sps); w != c.w || h != c.h {
 			t.Errorf("%s % x: %d×%d, want %d×%d", c.codec, c.sps, w, h, c.w, c.h)
 		}
+	}
+}
+
+// Browsers send packets of padding to find out what the network carries. They are numbered like others, belong to no picture,
+// and may be lost.
+func TestDepacketizePadding(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		lose int
+		want []int
+		loss int
+	}{
+		{"none lost", -1, []int{0, 1, 2}, 0},
+		{"padding lost", 1, []int{0, 1, 2}, 1}, // nobody can tell that it was padding
+		{"a picture lost before padding", 2, []int{0, 2}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			all := pictures(t, [][]byte{rtptest.IDR(0, 10)}, [][]byte{rtptest.Inter(1, 10)}, [][]byte{rtptest.Inter(2, 10)})
+			var numbered []*rtp.Packet
+			n := 0
+			add := func(p *rtp.Packet) {
+				p.SequenceNumber = uint16(n)
+				if n != c.lose {
+					numbered = append(numbered, p)
+				}
+				n++
+			}
+			for _, p := range all {
+				add(p)
+				add(&rtp.Packet{Header: rtp.Header{Version: 2, Timestamp: p.Timestamp, Padding: true}})
+			}
+			var dr rtptest.Drops
+			d, err := newDepacketizer(rtptest.H264(), nil, dr.Add)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := run(t, d, numbered); !slices.Equal(got, c.want) || dr.Get(DropLoss) != c.loss || dr.Get(DropMalformed) != 0 {
+				t.Errorf("pictures %v, drops %v", got, &dr)
+			}
+		})
 	}
 }

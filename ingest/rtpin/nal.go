@@ -1,4 +1,4 @@
-package rtsp
+package rtpin
 
 import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"

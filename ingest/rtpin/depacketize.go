@@ -1,4 +1,4 @@
-package rtsp
+package rtpin
 
 import (
 	"errors"
@@ -12,13 +12,13 @@ import (
 	"rave/engine/media"
 )
 
-// Reasons for which OnDrop is called.
+// Reasons for which an access unit (of sound: a packet) is not passed on.
 const (
-	dropLoss      = "packet_loss"
-	dropMalformed = "malformed"
-	dropTooLarge  = "too_large"
-	dropStart     = "before_start"
-	dropRTP       = "rtp_error"
+	DropLoss      = "packet_loss"
+	DropMalformed = "malformed"
+	DropTooLarge  = "too_large"
+	DropStart     = "before_start" // joined within a picture
+	DropRTP       = "rtp_error"
 )
 
 // maxUnit is the largest access unit that is taken, in bytes: more than any real one. gortsplib's decoders for H.264
@@ -97,6 +97,12 @@ func newDepacketizer(f format.Format, sets [][]byte, onDrop func(string, int)) (
 
 // push takes the next packet. ok says that it completed an access unit.
 func (d *depacketizer) push(p *rtp.Packet) (u accessUnit, ok bool) {
+	if len(p.Payload) == 0 { // padding, by which browsers find out what the network carries: a number and nothing else
+		if d.started && p.SequenceNumber == d.next {
+			d.next++
+		}
+		return accessUnit{}, false
+	}
 	d.findGap(p)
 	if d.skip && p.Timestamp == d.skipRTP {
 		d.skip = !p.Marker
@@ -107,7 +113,7 @@ func (d *depacketizer) push(p *rtp.Packet) (u accessUnit, ok bool) {
 		d.open, d.rtp, d.size = true, p.Timestamp, 0
 	}
 	if d.size += len(p.Payload); d.size > maxUnit {
-		d.fail(dropTooLarge, p)
+		d.fail(DropTooLarge, p)
 		return accessUnit{}, false
 	}
 	nals, err := d.decode(p)
@@ -115,7 +121,7 @@ func (d *depacketizer) push(p *rtp.Packet) (u accessUnit, ok bool) {
 	case errors.Is(err, rtph264.ErrMorePacketsNeeded), errors.Is(err, rtph265.ErrMorePacketsNeeded), errors.Is(err, rtpmjpeg.ErrMorePacketsNeeded):
 		return accessUnit{}, false
 	case err != nil:
-		d.fail(dropMalformed, p)
+		d.fail(DropMalformed, p)
 		return accessUnit{}, false
 	}
 	u.rtp = d.rtp
@@ -144,13 +150,13 @@ func (d *depacketizer) findGap(p *rtp.Packet) {
 	headless := !d.begins(p.Payload)
 	switch {
 	case !started && headless: // joined within a picture
-		d.onDrop(dropStart, 1)
+		d.onDrop(DropStart, 1)
 	case !started:
 		return
 	case d.open && headless && p.Timestamp != d.rtp:
-		d.onDrop(dropLoss, 2)
+		d.onDrop(DropLoss, 2)
 	case d.open, headless && !(d.skip && d.skipRTP == p.Timestamp), !headless && !d.skip: // the last: at least one whole unit
-		d.onDrop(dropLoss, 1)
+		d.onDrop(DropLoss, 1)
 	}
 	d.reset()
 	if headless {

@@ -1,4 +1,4 @@
-package rtsp
+package rtpin
 
 import (
 	"time"
@@ -26,15 +26,15 @@ type held struct {
 	arrival time.Time
 }
 
-// apart says that reports travel apart from packets: over UDP. It comes before the first packet.
-func (r *receiver) apart() {
+// Apart says that reports are handled apart from packets, as over UDP. It comes before the first packet.
+func (r *Receiver) Apart() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.udp = true
 }
 
 // holds needs mu, and tells whether the packet waits.
-func (r *receiver) holds(in *input, p *rtp.Packet, now time.Time) bool {
+func (r *Receiver) holds(in *Input, p *rtp.Packet, now time.Time) bool {
 	h := &in.hold
 	if !r.udp || h.over || in.video != nil {
 		return false
@@ -56,20 +56,20 @@ func (r *receiver) holds(in *input, p *rtp.Packet, now time.Time) bool {
 }
 
 // settle needs mu. It releases what can be placed now.
-func (r *receiver) settle() {
+func (r *Receiver) settle() {
 	for _, in := range r.inputs {
 		if len(in.hold.packets) == 0 || !r.clock.HasMaster() {
 			continue
 		}
 		first := in.hold.packets[0].packet
-		if !in.report.at(first.Timestamp, first.SSRC, in.track.ClockRate, &r.unit).IsZero() {
+		if !in.report.at(first.Timestamp, first.SSRC, in.Track.ClockRate, &r.unit).IsZero() {
 			r.release(in)
 		}
 	}
 }
 
 // release needs mu.
-func (r *receiver) release(in *input) {
+func (r *Receiver) release(in *Input) {
 	h := &in.hold
 	if h.over {
 		return
@@ -83,7 +83,7 @@ func (r *receiver) release(in *input) {
 }
 
 // abandon needs mu: delivery has ended.
-func (r *receiver) abandon() {
+func (r *Receiver) abandon() {
 	for _, in := range r.inputs {
 		if in.hold.timer != nil {
 			in.hold.timer.Stop()

@@ -1,4 +1,4 @@
-package rtsp
+package rtpin
 
 import (
 	"log/slog"
@@ -11,6 +11,7 @@ import (
 
 	"rave/engine/media"
 	"rave/ingest"
+	"rave/ingest/rtpin/rtptest"
 )
 
 // Over UDP the reports that a sender sends first may be handled after its first packets, and sound may be late. It
@@ -34,21 +35,23 @@ func TestFirstSoundWaitsForItsReport(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				inputs, _, err := choose(session(h264Format(), opusFormat()), func(string, int) {})
+				video, err := Video(rtptest.H264(), func(string, int) {})
 				if err != nil {
 					t.Fatal(err)
 				}
-				out := &timed{collector: newCollector()}
-				r := newReceiver(&ingest.Clock{}, &jumps{log: slog.New(slog.DiscardHandler)}, func(string, int) {})
-				defer r.close()
-				r.take(inputs)
-				r.apart()
-				r.attach(out)
+				inputs := []*Input{video, Audio(rtptest.Opus())}
+				inputs[1].Track.ID = 1
+				out := &timed{Collector: rtptest.NewCollector()}
+				r := NewReceiver(&ingest.Clock{}, NewJumps(slog.New(slog.DiscardHandler)), func(string, int) {})
+				defer r.Close()
+				r.Take(inputs...)
+				r.Apart()
+				r.Attach(out)
 				begin := time.Now().Add(100 * ms) // when the first picture comes
 				at := func(when time.Duration, do func()) { time.AfterFunc(time.Until(begin.Add(when)), do) }
-				report := func(in *input, ssrc uint32, when time.Duration) {
+				report := func(in *Input, ssrc uint32, when time.Duration) {
 					if when != 0 {
-						at(when, func() { r.report(in, &rtcp.SenderReport{SSRC: ssrc, NTPTime: 4000000000<<32 | 0xf0000000}) })
+						at(when, func() { r.Report(in, &rtcp.SenderReport{SSRC: ssrc, NTPTime: 4000000000<<32 | 0xf0000000}) })
 					}
 				}
 				report(inputs[0], 1, c.video)
@@ -56,20 +59,20 @@ func TestFirstSoundWaitsForItsReport(t *testing.T) {
 				const pictures = 20
 				for n := range pictures {
 					at(time.Duration(n)*40*ms+2, func() {
-						r.packet(inputs[0], &rtp.Packet{Header: rtp.Header{Marker: true, SSRC: 1, SequenceNumber: uint16(n), Timestamp: uint32(n * 3600)}, Payload: idr(n, 10)})
+						r.Packet(inputs[0], &rtp.Packet{Header: rtp.Header{Marker: true, SSRC: 1, SequenceNumber: uint16(n), Timestamp: uint32(n * 3600)}, Payload: rtptest.IDR(n, 10)})
 					})
 				}
 				for n := range 2 * pictures {
 					at(time.Duration(n)*20*ms+c.late, func() {
-						r.packet(inputs[1], &rtp.Packet{Header: rtp.Header{SSRC: 2, SequenceNumber: uint16(n), Timestamp: uint32(n * 960)}, Payload: []byte{byte(n)}})
+						r.Packet(inputs[1], &rtp.Packet{Header: rtp.Header{SSRC: 2, SequenceNumber: uint16(n), Timestamp: uint32(n * 960)}, Payload: []byte{byte(n)}})
 					})
 				}
 				time.Sleep(time.Second)
 				sounds := 0
 				picture := time.Duration(-1) // the first
 				var sound []media.Packet
-				for len(out.packets) > 0 {
-					if p := <-out.packets; p.Track == 1 {
+				for len(out.Packets) > 0 {
+					if p := <-out.Packets; p.Track == 1 {
 						sound = append(sound, p)
 					} else if picture < 0 {
 						picture = p.PTS
@@ -94,7 +97,7 @@ func TestFirstSoundWaitsForItsReport(t *testing.T) {
 
 // timed notes when the first sound is passed on.
 type timed struct {
-	*collector
+	*rtptest.Collector
 	first time.Time
 }
 
@@ -102,5 +105,5 @@ func (o *timed) Packet(p media.Packet) error {
 	if p.Track == 1 && o.first.IsZero() {
 		o.first = time.Now()
 	}
-	return o.collector.Packet(p)
+	return o.Collector.Packet(p)
 }
