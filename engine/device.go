@@ -84,6 +84,14 @@ type EncoderParams struct {
 	Threads   int
 }
 
+// JPEGParams says what to make an image of. The pictures stay their owner's.
+type JPEGParams struct {
+	Left          *media.Frame
+	Right         *media.Frame // nil, or a picture of the same scene: the image shows its right half beside Left's left half
+	Width, Height int          // of the image; even
+	Threads       int
+}
+
 // Caps says what a device can do: per stage nil, or why not and the fix.
 type Caps struct{ Decode, Enhance, Encode error }
 
@@ -104,6 +112,8 @@ type Device interface {
 	NewDecoder(ctx context.Context, p DecoderParams) (Decoder, error)
 	NewEnhancer(ctx context.Context, p EnhancerParams) (Enhancer, error)
 	NewEncoder(p EncoderParams) (Encoder, error)
+	// JPEG makes an image. It may be called from any goroutine.
+	JPEG(p JPEGParams) ([]byte, error)
 	// Mix changes into to the mean of both pictures, share being into's part, from 0 to 1. Both are enhancers' outputs of
 	// one format.
 	Mix(into, from *media.Frame, share float64) error

@@ -39,6 +39,8 @@ type script struct {
 	encGOP     time.Duration         // of the encoder; 0: a minute
 	early      bool                  // a keyframe is asked for before the first picture
 	requests   []int                 // and after these pictures
+	onJPEG     func(JPEGParams)      // an image is being made
+	during     func(*Session, int)   // is called after each picture
 }
 
 // fakeDevice plays a script. A decoder takes decodeTime for a picture, everything else no time.
@@ -74,8 +76,14 @@ func fakePool(frames int, format media.Format, ledger *Ledger) (*Pool, error) {
 }
 
 func (d *fakeDevice) Mix(into, from *media.Frame, share float64) error { return nil }
-func (d *fakeDevice) Name() string                                     { return "fake" }
-func (d *fakeDevice) Probe(context.Context) Caps                       { return Caps{} }
+func (d *fakeDevice) JPEG(p JPEGParams) ([]byte, error) {
+	if d.onJPEG != nil {
+		d.onJPEG(p)
+	}
+	return []byte("image"), nil
+}
+func (d *fakeDevice) Name() string               { return "fake" }
+func (d *fakeDevice) Probe(context.Context) Caps { return Caps{} }
 
 func (d *fakeDevice) Inspect(_ context.Context, model string) (ModelInfo, error) {
 	return ModelInfo{Name: model, Scale: 2}, nil
@@ -310,6 +318,9 @@ func play(t *testing.T, sc script, n int) *fakeDevice {
 		time.Sleep(frameTime / 2)
 		if slices.Contains(d.requests, i) {
 			s.RequestKeyframe()
+		}
+		if d.during != nil {
+			d.during(s, i)
 		}
 		time.Sleep(frameTime / 2)
 	}

@@ -53,6 +53,9 @@ type Session struct {
 	enh enhanceStage
 	enc encodeStage
 
+	// For snapshots: the last picture of the camera, and the last that was enhanced with what it was made of.
+	decoded, made kept
+
 	// Lines of the log that a camera can provoke as often as it likes, and one that comes at each start:
 	undecoded, rebuilt, unencoded, failures repeats
 
@@ -69,7 +72,7 @@ const (
 // New makes a Session whose packets go to out: Tracks before the first packet and whenever the picture's size or colour
 // changes, then packets from a keyframe on.
 func New(cfg Config, out media.Output) *Session {
-	s := &Session{cfg: cfg, out: out, log: cfg.Log, obs: cfg.Observer}
+	s := &Session{cfg: cfg, out: out, log: cfg.Log, obs: cfg.Observer, decoded: newKept(), made: newKept()}
 	s.ledger.OnMisuse = cfg.OnMisuse
 	s.undecoded.every, s.rebuilt.every, s.unencoded.every, s.failures.every = 10*time.Second, 10*time.Second, 10*time.Second, time.Minute
 	s.packets = newPacketQueue(!cfg.Replay, func(reason string, n int) { s.obs.Dropped(StageDecode, reason, n) })
@@ -186,6 +189,8 @@ func (s *Session) closeStages(failed bool) {
 	}
 	s.frames.Drain(give(StageEnhance))
 	s.enhanced.Drain(give(StageEncode))
+	s.decoded.clear()
+	s.made.clear()
 	s.dec.close()
 	s.enh.close()
 	s.enc.close()

@@ -127,7 +127,7 @@ func (s *Session) openDecoder(ctx context.Context) error {
 		Track:       s.cfg.Track,
 		Threads:     s.cfg.Threads,
 		Deinterlace: s.cfg.Deinterlace,
-		Frames:      maxWaitingFrames + 2, // waiting, in the decoder's hand, in the enhancer
+		Frames:      maxWaitingFrames + 4, // waiting, in the decoder's hand, in the enhancer, kept: the last and the last enhanced
 		Ledger:      &s.ledger,
 		Stream:      s.cfg.Stream,
 		Log:         s.log,
@@ -163,6 +163,8 @@ func (s *Session) passDecoded(ctx context.Context, emitting *time.Duration) func
 			s.obs.Dropped(StageDecode, DropDamaged, 1)
 			return nil
 		}
+		f, same := share(f, s.ledger.misused)
+		s.decoded.put(same)
 		return put(ctx, s.frames, f)
 	}
 }
@@ -234,16 +236,25 @@ func (s *Session) enhance(ctx context.Context, f *media.Frame, start time.Time) 
 	e.ladder.setInterval(s.dec.interval.get())
 	waited := start.Sub(f.Decoded)
 	var emitting time.Duration
+	f, original := share(f, s.ledger.misused)
 	err := e.ladder.send(ctx, f, func(out *media.Frame) error {
 		out.Enhanced = time.Now()
 		enhanced := out.Enhanced // out has another owner after put
 		defer func() { emitting += time.Since(enhanced) }()
+		if original != nil {
+			made, same := share(out, s.ledger.misused)
+			s.made.put(original, same)
+			out, original = made, nil
+		}
 		err := put(ctx, s.enhanced, out)
 		if err != nil && !errors.Is(context.Cause(ctx), context.Canceled) { // the session has failed, and was not ended
 			s.obs.Dropped(StageEnhance, DropError, 1)
 		}
 		return err
 	})
+	if original != nil {
+		original.Release()
+	}
 	if err == nil {
 		worked := time.Since(start) - emitting
 		s.obs.StageDone(StageEnhance, waited, worked)
@@ -306,7 +317,7 @@ func (s *Session) newGeneration(ctx context.Context, in media.Format) error {
 				In:      in,
 				Out:     out,
 				Threads: s.cfg.Threads,
-				Frames:  maxWaitingEnhanced + 2, // waiting, in the enhancer's hand, in the encoder
+				Frames:  maxWaitingEnhanced + 3, // waiting, in the enhancer's hand, in the encoder, kept
 				Ledger:  &s.ledger,
 			})
 		},

@@ -23,6 +23,7 @@ type session interface {
 	Run(ctx context.Context) error
 	Send(ctx context.Context, p media.Packet) bool
 	RequestKeyframe()
+	Snapshot(ctx context.Context, variant string, maxWidth int) (engine.Snapshot, error)
 }
 
 // workerSpec is what a worker, or this process instead, needs beside the session's configuration to make the devices.

@@ -23,6 +23,7 @@ type EncoderConfig struct {
 // only where Send is told to.
 type Encoder struct {
 	ctx     *astiav.CodecContext
+	in      *astiav.Frame // refers to the picture that is sent: others may read that at the same time
 	pkt     *astiav.Packet
 	nominal float64 // frames per second that x264 believes in
 }
@@ -37,7 +38,7 @@ func NewEncoder(cfg EncoderConfig) (*Encoder, error) {
 	if codec == nil {
 		return nil, errors.New("this build's FFmpeg has no libx264")
 	}
-	e := &Encoder{ctx: astiav.AllocCodecContext(codec), pkt: astiav.AllocPacket(), nominal: max(1, cfg.FrameRate)}
+	e := &Encoder{ctx: astiav.AllocCodecContext(codec), in: astiav.AllocFrame(), pkt: astiav.AllocPacket(), nominal: max(1, cfg.FrameRate)}
 	c, f := e.ctx, cfg.Format
 	c.SetWidth(f.Width)
 	c.SetHeight(f.Height)
@@ -83,15 +84,19 @@ func (e *Encoder) SetRate(bps int, fps float64) {
 	e.ctx.SetRateControlBufferSize(bps)
 }
 
-// Send gives one picture with its time in 90 kHz ticks, which must ascend. The memory of av may be used again after
+// Send gives one picture with its time in 90 kHz ticks, which must ascend. av is not changed. Its memory may be used again after
 // Receive has said ErrAgain.
 func (e *Encoder) Send(av *astiav.Frame, pts int64, keyframe bool) error {
-	av.SetPts(pts)
-	av.SetPictureType(astiav.PictureTypeNone)
-	if keyframe {
-		av.SetPictureType(astiav.PictureTypeI)
+	if err := e.in.Ref(av); err != nil {
+		return fmt.Errorf("encode: %w", err)
 	}
-	if err := e.ctx.SendFrame(av); err != nil {
+	defer e.in.Unref()
+	e.in.SetPts(pts)
+	e.in.SetPictureType(astiav.PictureTypeNone)
+	if keyframe {
+		e.in.SetPictureType(astiav.PictureTypeI)
+	}
+	if err := e.ctx.SendFrame(e.in); err != nil {
 		return fmt.Errorf("encode: %w", err)
 	}
 	return nil
@@ -116,5 +121,6 @@ func (e *Encoder) Receive() (data []byte, pts int64, keyframe bool, err error) {
 // Close frees the encoder.
 func (e *Encoder) Close() {
 	e.pkt.Free()
+	e.in.Free()
 	e.ctx.Free()
 }

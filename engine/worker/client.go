@@ -75,6 +75,8 @@ type Client struct {
 	pid      atomic.Int64
 	restarts atomic.Int64
 
+	questions questions
+
 	blame blame // of Run
 	names names
 

@@ -4,6 +4,8 @@
 //
 //	Client.Send → window → socket → Main → engine.Session → socket → Client → media.Output, engine.Observer, slog
 //
+// Snapshots are asked for and answered by messages with a number (snapshot.go).
+//
 // The two talk over a socket pair, file descriptor 3 of the worker (wire.go, message.go). Packets, control, statistics
 // and log records cross it; memory, contexts and devices do not: the worker builds its own plan from an opaque
 // specification.

@@ -72,13 +72,15 @@ type child struct {
 	armed  atomic.Bool // timer runs
 	pong   atomic.Bool // a ping waits for its answer
 
+	questions chan question
+
 	mu   sync.Mutex // orders writers
 	link *link
 	head []byte
 }
 
 func newChild(conn net.Conn) *child {
-	c := &child{link: newLink(conn)}
+	c := &child{link: newLink(conn), questions: make(chan question, maxQuestions)}
 	c.events = newEvents(c.notify)
 	c.timer = time.AfterFunc(time.Hour, c.onTimer)
 	c.timer.Stop()
@@ -126,12 +128,13 @@ func (c *child) run(start startMessage, build Build) error {
 	cfg := start.config
 	cfg.Plan, cfg.Observer, cfg.Log = plan, c.events, log
 	session := engine.New(cfg, c)
-	if err := c.send(kindPong, nil); err != nil { // from here on it answers
+	if err := c.send(kindPong); err != nil { // from here on it answers
 		return fmt.Errorf("tell main process of the plan: %w", err)
 	}
 	ended, received := make(chan error, 1), make(chan error, 1)
 	go func() { ended <- session.Run(ctx) }()
 	go func() { received <- c.receive(ctx, session) }()
+	go c.answer(ctx, session)
 	select {
 	case err := <-ended:
 		if err == nil { // it does not end by itself: it panics, and its deferred calls run before Go's runtime says so
@@ -167,6 +170,16 @@ func (c *child) receive(ctx context.Context, session *engine.Session) error {
 			session.Send(ctx, p)
 		case kindKeyframe:
 			session.RequestKeyframe()
+		case kindSnapshot:
+			q, err := decodeQuestion(message)
+			if err != nil {
+				return err
+			}
+			select {
+			case c.questions <- q:
+			default:
+				return fmt.Errorf("%w: more than %d questions at once", errMalformed, maxQuestions)
+			}
 		case kindPing: // the reader never waits for a main process that does not read
 			c.pong.Store(true)
 			c.notify(true)
@@ -197,7 +210,7 @@ func (c *child) Packet(p media.Packet) error {
 }
 
 // send writes one message at once, after the events that wait.
-func (c *child) send(k kind, fields []byte) error {
+func (c *child) send(k kind, fields ...[]byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if k != kindHello { // the first
@@ -205,7 +218,7 @@ func (c *child) send(k kind, fields []byte) error {
 			return err
 		}
 	}
-	if err := c.link.write(k, fields); err != nil {
+	if err := c.link.write(k, fields...); err != nil {
 		return err
 	}
 	return c.link.flush()

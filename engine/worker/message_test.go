@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -87,6 +88,33 @@ func TestEverythingCrosses(t *testing.T) {
 		got, err := decodePacket(appendPacket(nil, media.Packet{}, time.Now()), time.Now())
 		if got.Data = nil; err != nil || !reflect.DeepEqual(got, media.Packet{}) {
 			t.Errorf("nothing became %+v: %v", got, err)
+		}
+	})
+	t.Run("question", func(t *testing.T) {
+		for _, v := range engine.Variants() {
+			q := question{1 << 60, v, 1 << 40}
+			if got, err := decodeQuestion(q.encode()); err != nil || got != q || len(q.encode()) > kindSnapshot.limit() {
+				t.Errorf("%+v became %+v: %v", q, got, err)
+			}
+		}
+	})
+	t.Run("answer", func(t *testing.T) {
+		var a answer
+		fill(reflect.ValueOf(&a.shot).Elem())
+		a.shot.Width, a.shot.Height = 1280, 720
+		now := time.Now()
+		id, got, err := decodeAnswer(append(appendAnswer(nil, -5, a, now), a.shot.JPEG...), now)
+		if !got.shot.At.Equal(a.shot.At) {
+			t.Errorf("%v became %v", a.shot.At, got.shot.At)
+		}
+		if got.shot.At = a.shot.At; err != nil || id != -5 || !reflect.DeepEqual(got, a) {
+			t.Errorf("%+v became %d %+v: %v", a, id, got, err)
+		}
+		for _, why := range []error{io.EOF, fmt.Errorf("not there: %w", engine.ErrNoPicture)} {
+			_, got, err := decodeAnswer(appendAnswer(nil, 1, answer{err: why}, now), now)
+			if err != nil || got.err == nil || got.err.Error() != why.Error() || errors.Is(got.err, engine.ErrNoPicture) != errors.Is(why, engine.ErrNoPicture) {
+				t.Errorf("%v became %v: %v", why, got.err, err)
+			}
 		}
 	})
 	t.Run("tracks", func(t *testing.T) {
@@ -244,6 +272,8 @@ func TestBadMessages(t *testing.T) {
 		"unknown kind":       "\x02\x00\x00\x00\x63x",
 		"packet too long":    "\xff\xff\xff\x7f\x02",
 		"ping with a field":  "\x02\x00\x00\x00\x05x",
+		"question too long":  "\x22\x00\x00\x00\x07",
+		"image too long":     "\xff\xff\xff\x7f\x16",
 		"cut in the header":  "\x02\x00",
 		"cut in the message": "\x05\x00\x00\x00\x02x",
 	} {
@@ -275,6 +305,10 @@ func FuzzMessage(f *testing.F) {
 	f.Add(byte(kindTracks), encodeTracks([]media.Track{track}))
 	start := startMessage{version: protocolVersion, spec: []byte("{}"), config: engine.Config{Track: track, Quality: []string{"lanczos"}}}
 	f.Add(byte(kindStart), start.encode())
+	f.Add(byte(kindSnapshot), question{7, engine.VariantCompare, 320}.encode())
+	shot := answer{shot: engine.Snapshot{Width: 1280, Height: 720, PTS: time.Minute, At: now, Enhancer: "x"}}
+	f.Add(byte(kindShot), append(appendAnswer(nil, 7, shot, now), "image"...))
+	f.Add(byte(kindShot), appendAnswer(nil, 8, answer{err: engine.ErrNoPicture}, now))
 	f.Fuzz(func(t *testing.T, k byte, message []byte) {
 		again := func(message []byte) ([]byte, error) {
 			switch kind(k) {
@@ -284,6 +318,15 @@ func FuzzMessage(f *testing.F) {
 			case kindTracks:
 				tracks, err := decodeTracks(message)
 				return encodeTracks(tracks), err
+			case kindSnapshot:
+				q, err := decodeQuestion(message)
+				if err != nil {
+					return nil, err
+				}
+				return q.encode(), nil
+			case kindShot:
+				id, a, err := decodeAnswer(message, now)
+				return append(appendAnswer(nil, id, a, now), a.shot.JPEG...), err
 			case kindStart:
 				m, err := decodeStart(message)
 				return m.encode(), err

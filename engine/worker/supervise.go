@@ -48,6 +48,7 @@ func (c *Client) live(ctx context.Context) death {
 	c.pid.Store(int64(p.pid))
 	c.out.renew()
 	c.window.open()
+	c.questions.begin()
 	c.signal()
 	l := &life{c: c, p: p, done: make(chan struct{}), broken: make(chan error, 2), opened: map[string]time.Time{}}
 	start := c.startMessage()
@@ -57,6 +58,7 @@ func (c *Client) live(ctx context.Context) death {
 	d := l.watch(ctx)
 	close(l.done)
 	p.end(&wg)
+	c.questions.end()
 	c.pid.Store(0)
 	if d.reason == "" {
 		d.reason, d.err = p.cause()
@@ -287,6 +289,11 @@ func (l *life) control() (stop bool, err error) {
 	if o.keyframe {
 		err = conn.write(kindKeyframe)
 	}
+	for _, q := range l.c.questions.take() {
+		if err == nil {
+			err = conn.write(kindSnapshot, q.encode())
+		}
+	}
 	if o.ping && err == nil {
 		err = conn.write(kindPing)
 	}
@@ -347,6 +354,15 @@ func (l *life) receive(k kind, message []byte) error {
 		return l.events(message)
 	case kindModel:
 		return l.model(message)
+	case kindShot:
+		id, a, err := decodeAnswer(message, time.Now())
+		if err != nil {
+			return err
+		}
+		if a.shot.Enhancer != "" {
+			a.shot.Enhancer = l.c.names.rungName(a.shot.Enhancer)
+		}
+		return l.c.questions.answered(id, a)
 	case kindFailed:
 		f := fields{b: message}
 		text := f.text()

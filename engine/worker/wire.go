@@ -14,7 +14,7 @@ import (
 // A message is a length (4 bytes, little endian, of what follows it), a kind (1 byte) and fields: integers as varints
 // of encoding/binary, strings and byte slices led by their length. Both sides are the same program, so there is one
 // version and no negotiation; it is checked all the same.
-const protocolVersion = 2
+const protocolVersion = 3
 
 // kind says what a message is.
 type kind byte
@@ -26,6 +26,7 @@ const (
 	kindKeyframe kind = 3 // to the worker
 	kindPing     kind = 5 // to the worker
 	kindGoodbye  kind = 6 // to the worker, last
+	kindSnapshot kind = 7 // to the worker: a question
 
 	kindHello  kind = 16 // from the worker, first
 	kindTracks kind = 17 // from the worker
@@ -33,6 +34,7 @@ const (
 	kindPong   kind = 19 // from the worker
 	kindFailed kind = 20 // from the worker, last: why it cannot go on
 	kindModel  kind = 21 // from the worker: the model that it is about to open, or has opened
+	kindShot   kind = 22 // from the worker: the answer to a question
 )
 
 // The bounds of what one side believes of the other.
@@ -48,12 +50,12 @@ var errMalformed = errors.New("malformed message")
 
 func (k kind) limit() int {
 	switch k {
-	case kindPacket:
+	case kindPacket, kindShot:
 		return maxData + headRoom
 	case kindKeyframe, kindPing, kindPong, kindGoodbye:
 		return 0
-	case kindHello:
-		return 16
+	case kindHello, kindSnapshot:
+		return 32
 	case kindStart, kindTracks, kindEvents, kindFailed, kindModel:
 		return maxMessage
 	default:

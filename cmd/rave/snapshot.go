@@ -1,0 +1,24 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"rave/engine"
+)
+
+// snapshot returns the latest picture of a stream as an image at most width wide (0: as wide as it is). Variants are those of
+// package engine; engine.ErrNoPicture: there is none yet.
+func (s *stream) snapshot(ctx context.Context, variant string, width int) (engine.Snapshot, error) {
+	s.mu.Lock()
+	r := s.running
+	s.mu.Unlock()
+	if r == nil {
+		return engine.Snapshot{}, fmt.Errorf("stream %s: %w: its camera has not answered yet", s.name, engine.ErrNoPicture)
+	}
+	shot, err := r.session.Snapshot(ctx, variant, width)
+	if err != nil {
+		return engine.Snapshot{}, fmt.Errorf("stream %s: %w", s.name, err)
+	}
+	return shot, nil
+}
