@@ -82,6 +82,7 @@ type EncoderParams struct {
 	Bitrate   int     // bits per second
 	FrameRate float64 // expected frames per second
 	Threads   int
+	Baseline  bool // constrained baseline profile, which every decoder knows; else what compresses best
 }
 
 // JPEGParams says what to make an image of. The pictures stay their owner's.
@@ -112,6 +113,8 @@ type Device interface {
 	NewDecoder(ctx context.Context, p DecoderParams) (Decoder, error)
 	NewEnhancer(ctx context.Context, p EnhancerParams) (Enhancer, error)
 	NewEncoder(p EncoderParams) (Encoder, error)
+	// NewOpus makes Opus packets of 20 ms, in stereo, of the packets of a sound track that Transcodes knows.
+	NewOpus(sound media.Track) (Stage[media.Packet, media.Packet], error)
 	// JPEG makes an image. It may be called from any goroutine.
 	JPEG(p JPEGParams) ([]byte, error)
 	// Mix changes into to the mean of both pictures, share being into's part, from 0 to 1. Both are enhancers' outputs of

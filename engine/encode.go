@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -44,13 +45,12 @@ func (s *Session) encode(f *media.Frame) error {
 			return err
 		}
 	}
-	if e.started && f.PTS <= e.last { // the camera's clock stood still: the encoder needs time to go on
-		f.PTS = e.last + time.Second/media.VideoClockRate + 1
+	e.ascend(f)
+	if e.adaptRate(f.PTS, s.bitrate) {
+		s.log.Debug("rate control follows the frame rate", "fps", round1(e.fps), "bitrate", e.bitrate)
 	}
-	e.last, e.started = f.PTS, true
-	s.adaptRate(f.PTS)
-	if since := f.PTS - e.keyed; since >= s.cfg.GOP || since >= keyframeInterval && s.keyframe.Load() {
-		s.requestKeyframe(f.PTS)
+	if e.due(f.PTS, s.cfg.GOP, &s.keyframe) {
+		e.requestKeyframe(f.PTS, &s.keyframe)
 	}
 	start, waited := time.Now(), time.Since(f.Enhanced)
 	var (
@@ -85,13 +85,6 @@ func (s *Session) encode(f *media.Frame) error {
 	return nil
 }
 
-// requestKeyframe makes the picture at pts a keyframe, which answers all requests so far.
-func (s *Session) requestKeyframe(pts time.Duration) {
-	s.keyframe.Store(false)
-	s.enc.enc.RequestKeyframe()
-	s.enc.keyed = pts
-}
-
 func (s *Session) newEncoder(in media.Format) error {
 	e := &s.enc
 	if err := s.encodeFlush(); err != nil {
@@ -99,10 +92,7 @@ func (s *Session) newEncoder(in media.Format) error {
 	}
 	e.close()
 	e.fps = e.rate.fps(25)
-	e.bitrate = s.cfg.Bitrate
-	if e.bitrate == 0 {
-		e.bitrate = Bitrate(in, e.fps)
-	}
+	e.bitrate = s.bitrate(in, e.fps)
 	enc, err := s.cfg.Plan.Encode.NewEncoder(EncoderParams{
 		In: in, Track: s.cfg.Track.ID, Preset: s.cfg.Preset, Bitrate: e.bitrate, FrameRate: e.fps, Threads: s.cfg.Threads,
 	})
@@ -110,39 +100,36 @@ func (s *Session) newEncoder(in media.Format) error {
 		return fmt.Errorf("open encoder: %w", err)
 	}
 	e.enc, e.in, e.announced = enc, in, false
-	s.requestKeyframe(e.last)
+	e.requestKeyframe(e.last, &s.keyframe)
 	return nil
 }
 
-// adaptRate keeps the bitrate at whatever frame rate the pictures come, without a new keyframe. A default bitrate
-// follows the frame rate as well.
-func (s *Session) adaptRate(pts time.Duration) {
-	e := &s.enc
+// bitrate is what is configured, or follows from size and frame rate.
+func (s *Session) bitrate(f media.Format, fps float64) int {
+	return cmp.Or(s.cfg.Bitrate, Bitrate(f, fps))
+}
+
+// adaptRate keeps the bitrate at whatever frame rate the pictures come, without a new keyframe. What bitrate returns may
+// follow the frame rate as well. It reports a change.
+func (e *encodeStage) adaptRate(pts time.Duration, bitrate func(media.Format, float64) int) bool {
 	if !e.rate.observe(pts) {
-		return
+		return false
 	}
 	// One step at a time: a wrong measurement must not give the next pictures many times their share.
 	fps := min(max(e.rate.fps(e.fps), e.fps/2), e.fps*2)
 	if change := fps / e.fps; change > 0.9 && change < 1.1 {
-		return
+		return false
 	}
-	e.fps = fps
-	if s.cfg.Bitrate == 0 {
-		e.bitrate = Bitrate(e.in, fps)
-	}
+	e.fps, e.bitrate = fps, bitrate(e.in, fps)
 	e.enc.SetRate(e.bitrate, fps)
-	s.log.Debug("rate control follows the frame rate", "fps", round1(fps), "bitrate", e.bitrate)
+	return true
 }
 
 // give sends a packet out, after the description of its track when it is the first of an encoder.
 func (s *Session) give(p media.Packet) error {
 	e := &s.enc
 	if !e.announced {
-		track := media.Track{
-			ID: p.Track, Kind: media.Video, Codec: media.H264, ClockRate: media.VideoClockRate,
-			Width: e.in.Width, Height: e.in.Height, ParameterSets: h264ParameterSets(p.Data),
-		}
-		if err := s.out.Tracks([]media.Track{track}); err != nil {
+		if err := s.out.Tracks([]media.Track{encodedTrack(p, e.in)}); err != nil {
 			return fmt.Errorf("announce enhanced stream: %w", err)
 		}
 		e.announced = true
@@ -159,6 +146,14 @@ func (s *Session) encodeFlush() error {
 		return nil
 	}
 	return s.enc.enc.Flush(s.give)
+}
+
+// encodedTrack describes the track of an encoder's first packet.
+func encodedTrack(p media.Packet, f media.Format) media.Track {
+	return media.Track{
+		ID: p.Track, Kind: media.Video, Codec: media.H264, ClockRate: media.VideoClockRate,
+		Width: f.Width, Height: f.Height, ParameterSets: h264ParameterSets(p.Data),
+	}
 }
 
 // h264ParameterSets returns the SPS and PPS of an access unit (ITU-T H.264 table 7-1).

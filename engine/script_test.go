@@ -41,6 +41,10 @@ type script struct {
 	requests   []int                 // and after these pictures
 	onJPEG     func(JPEGParams)      // an image is being made
 	during     func(*Session, int)   // is called after each picture
+
+	renditions map[string]media.Output
+	sound      media.Track
+	unheard    []int // packets of sound that cannot be transcoded
 }
 
 // fakeDevice plays a script. A decoder takes decodeTime for a picture, everything else no time.
@@ -49,6 +53,7 @@ type fakeDevice struct {
 
 	mu                  sync.Mutex
 	decoders, encoders  int // opened
+	transcoders         int
 	closedDec, closedEn int
 	drops               map[string]int
 	packets             []media.Packet
@@ -81,6 +86,11 @@ func (d *fakeDevice) JPEG(p JPEGParams) ([]byte, error) {
 		d.onJPEG(p)
 	}
 	return []byte("image"), nil
+}
+
+func (d *fakeDevice) NewOpus(sound media.Track) (Stage[media.Packet, media.Packet], error) {
+	d.locked(func() { d.transcoders++ })
+	return &fakeOpus{d}, nil
 }
 func (d *fakeDevice) Name() string               { return "fake" }
 func (d *fakeDevice) Probe(context.Context) Caps { return Caps{} }
@@ -232,6 +242,19 @@ func (e *fakeEncoder) RequestKeyframe()                     { e.key = true }
 func (e *fakeEncoder) SetRate(int, float64)                 {}
 func (e *fakeEncoder) Describe() string                     { return "fake" }
 
+// fakeOpus makes a packet of each.
+type fakeOpus struct{ *fakeDevice }
+
+func (o *fakeOpus) Send(p media.Packet, emit func(media.Packet) error) error {
+	if slices.Contains(o.unheard, number(p.PTS)) {
+		return errScript
+	}
+	return emit(p)
+}
+
+func (o *fakeOpus) Flush(func(media.Packet) error) error { return nil }
+func (o *fakeOpus) Close()                               { o.locked(func() { o.transcoders-- }) }
+
 // scriptOutput is the output and the observer of a session that plays a script.
 type scriptOutput struct{ *fakeDevice }
 
@@ -300,7 +323,7 @@ func play(t *testing.T, sc script, n int) *fakeDevice {
 	}
 	s := New(Config{
 		Track: media.Track{Codec: media.H264}, Plan: Plan{Decode: d, Enhance: d, Encode: d}, Quality: d.quality, Strict: d.strict,
-		GOP: d.encGOP, Observer: scriptOutput{d}, Log: slog.New(slog.DiscardHandler),
+		GOP: d.encGOP, Renditions: d.renditions, Sound: d.sound, Observer: scriptOutput{d}, Log: slog.New(slog.DiscardHandler),
 		OnMisuse: func() { t.Error("a frame was released twice") },
 	}, scriptOutput{d})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // by then a session that hangs ends as well
@@ -333,6 +356,9 @@ func play(t *testing.T, sc script, n int) *fakeDevice {
 	}
 	if n := s.InUse(); n != 0 {
 		t.Errorf("%d frames were not released", n)
+	}
+	if d.transcoders != 0 {
+		t.Errorf("%d transcoders are open", d.transcoders)
 	}
 	if d.closedDec != d.decoders || d.closedEn != d.encoders-d.unopened {
 		t.Errorf("closed %d of %d decoders and %d of %d encoders", d.closedDec, d.decoders, d.closedEn, d.encoders-d.unopened)

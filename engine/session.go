@@ -31,8 +31,13 @@ type Config struct {
 	SteadySize time.Duration
 	Threads    int  // this session's share of the machine
 	Replay     bool // every queue waits and nothing is dropped: for files
-	Observer   Observer
-	Log        *slog.Logger
+	// Renditions take, by name, what is made beside the enhanced picture while it is wanted (see Session.Want). Each is called
+	// from a goroutine of its own.
+	Renditions map[string]media.Output
+	// Sound is the track that RenditionOpus is made of; its packets are given to Send as well. The zero Track: none.
+	Sound    media.Track
+	Observer Observer
+	Log      *slog.Logger
 	// OnMisuse is called when a frame is released twice; tests panic here.
 	OnMisuse func()
 }
@@ -56,6 +61,11 @@ type Session struct {
 	// For snapshots: the last picture of the camera, and the last that was enhanced with what it was made of.
 	decoded, made kept
 
+	// Beside the data path; nil without an output:
+	browser, low *rendition
+	sound        *sound
+	sides        map[string]beside // all of them, by name
+
 	// Lines of the log that a camera can provoke as often as it likes, and one that comes at each start:
 	undecoded, rebuilt, unencoded, failures repeats
 
@@ -75,13 +85,18 @@ func New(cfg Config, out media.Output) *Session {
 	s := &Session{cfg: cfg, out: out, log: cfg.Log, obs: cfg.Observer, decoded: newKept(), made: newKept()}
 	s.ledger.OnMisuse = cfg.OnMisuse
 	s.undecoded.every, s.rebuilt.every, s.unencoded.every, s.failures.every = 10*time.Second, 10*time.Second, 10*time.Second, time.Minute
+	s.makeSides()
 	s.packets = newPacketQueue(!cfg.Replay, func(reason string, n int) { s.obs.Dropped(StageDecode, reason, n) })
 	return s
 }
 
-// Send gives the session one access unit of its track. Live it never waits. In replay mode it waits for room and
+// Send gives the session one access unit of its track, or one packet of its sound. Live it never waits. In replay mode it waits for room and
 // returns false when ctx ends first. The packet's data is not changed.
 func (s *Session) Send(ctx context.Context, p media.Packet) bool {
+	if s.cfg.Sound.Kind == media.Audio && p.Track == s.cfg.Sound.ID {
+		s.sound.send(p)
+		return true
+	}
 	return s.packets.Put(ctx, p)
 }
 
@@ -90,7 +105,10 @@ func (s *Session) CloseInput() { s.packets.Close() }
 
 // RequestKeyframe asks for a keyframe soon: a viewer joined or lost something. Requests are shared and limited to one
 // in half a second.
-func (s *Session) RequestKeyframe() { s.keyframe.Store(true) }
+func (s *Session) RequestKeyframe() {
+	s.keyframe.Store(true)
+	s.low.refresh()
+}
 
 // Prefer makes a rung serve while it is open, and opens it; the empty name leaves the choice to measured time again. Sessions
 // in workers are left to that.
@@ -137,9 +155,13 @@ func (s *Session) Run(ctx context.Context) error {
 //
 //	live:   packets → decode → [frames: drop oldest] → enhance → [enhanced: 1] → encode → packets
 //	replay: the same, every queue waits
+//
+// Snapshots (snapshot.go) and renditions (side.go) are made beside it and never delay it.
 func (s *Session) run(ended context.Context) (err error) {
 	s.openQueues()
 	defer func() { s.closeStages(err != nil && ended.Err() == nil) }() // after Wait: nobody else holds a frame
+	stopSides := s.startSides(ended)
+	defer func() { stopSides(err != nil && ended.Err() == nil) }()
 	g, ctx := errgroup.WithContext(ended)
 	g.Go(func() error {
 		defer s.frames.Close()

@@ -127,7 +127,7 @@ func (s *Session) openDecoder(ctx context.Context) error {
 		Track:       s.cfg.Track,
 		Threads:     s.cfg.Threads,
 		Deinterlace: s.cfg.Deinterlace,
-		Frames:      maxWaitingFrames + 4, // waiting, in the decoder's hand, in the enhancer, kept: the last and the last enhanced
+		Frames:      maxWaitingFrames + 4 + s.browser.frames(), // waiting, in the decoder's hand, in the enhancer, kept: the last and the last enhanced
 		Ledger:      &s.ledger,
 		Stream:      s.cfg.Stream,
 		Log:         s.log,
@@ -165,7 +165,7 @@ func (s *Session) passDecoded(ctx context.Context, emitting *time.Duration) func
 		}
 		f, same := share(f, s.ledger.misused)
 		s.decoded.put(same)
-		return put(ctx, s.frames, f)
+		return put(ctx, s.frames, s.browser.tap(f))
 	}
 }
 
@@ -246,7 +246,7 @@ func (s *Session) enhance(ctx context.Context, f *media.Frame, start time.Time) 
 			s.made.put(original, same)
 			out, original = made, nil
 		}
-		err := put(ctx, s.enhanced, out)
+		err := put(ctx, s.enhanced, s.low.tap(out))
 		if err != nil && !errors.Is(context.Cause(ctx), context.Canceled) { // the session has failed, and was not ended
 			s.obs.Dropped(StageEnhance, DropError, 1)
 		}
@@ -317,7 +317,7 @@ func (s *Session) newGeneration(ctx context.Context, in media.Format) error {
 				In:      in,
 				Out:     out,
 				Threads: s.cfg.Threads,
-				Frames:  maxWaitingEnhanced + 3, // waiting, in the enhancer's hand, in the encoder, kept
+				Frames:  maxWaitingEnhanced + 3 + s.low.frames(), // waiting, in the enhancer's hand, in the encoder, kept
 				Ledger:  &s.ledger,
 			})
 		},

@@ -86,7 +86,7 @@ func (s *Session) openResizer(ctx context.Context, from media.Format) error {
 	in.Color = e.in.Color // what differs was guessed
 	resizer, err := s.cfg.Plan.Enhance.NewEnhancer(ctx, EnhancerParams{
 		Rung: Lanczos, In: in, Out: e.in, Threads: s.cfg.Threads, Ledger: &s.ledger,
-		Frames: 2, // in the resizer's hand, in the enhancer
+		Frames: 3, // in the resizer's hand, in the enhancer, kept
 	})
 	if err != nil {
 		return err

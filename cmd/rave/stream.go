@@ -26,6 +26,8 @@ import (
 //	        ├─ video → session → enhanced video ─┬───→ NAME
 //	        └─ sound ────────────────────────────┘
 //
+// What viewers cannot take as it is, the session makes as renditions, beside the enhanced video (renditions.go).
+//
 // Its configuration may change while it runs: another source is connected as the same one would be again, and another
 // session takes over at a keyframe. Readers stay for both.
 type stream struct {
@@ -36,6 +38,7 @@ type stream struct {
 	original outputs
 	enhanced outputs
 	stats    *stats.Stream
+	demand   demand
 	outdated atomic.Bool // another session must take over
 
 	// Of the goroutine that runs the source:
@@ -63,6 +66,7 @@ type stream struct {
 // running is a session and how to end it.
 type running struct {
 	session session
+	sound   media.Track // that it transcodes; the zero Track: none
 	cancel  context.CancelFunc
 	done    chan struct{}
 }
@@ -71,8 +75,10 @@ type running struct {
 func (a *app) newStream(p prepared) *stream {
 	name := p.cfg.Name
 	s := &stream{app: a, name: name, log: a.log.With("stream", name), stats: a.stats.Stream(name), clock: p.clock, now: p}
-	s.original = a.output(name+"/original", rtsp.PathConfig{KeepGOP: true}, webrtc.PathConfig{KeepGOP: true})
-	s.enhanced = a.output(name, rtsp.PathConfig{OnReader: s.requestKeyframe}, webrtc.PathConfig{OnKeyframe: s.requestKeyframe})
+	s.original = a.output(name+"/original", rtsp.PathConfig{KeepGOP: true}, s.browsers(webrtc.PathConfig{
+		KeepGOP: true, OnKeyframe: func() { s.demand.refresh(engine.RenditionBrowser) },
+	}, webrtc.Browser, webrtc.Opus))
+	s.enhanced = a.output(name, rtsp.PathConfig{OnReader: s.requestKeyframe}, s.browsers(webrtc.PathConfig{OnKeyframe: s.requestKeyframe}, webrtc.Low, webrtc.Opus))
 	s.expect(p)
 	return s
 }
@@ -174,6 +180,9 @@ func (s *stream) Packet(p media.Packet) error {
 		return err
 	}
 	if p.Track != s.video.ID {
+		if s.running.sound.Kind == media.Audio && p.Track == s.running.sound.ID {
+			s.running.session.Send(s.ctx, p)
+		}
 		return s.passSound(p)
 	}
 	s.stats.Received(len(p.Data))
@@ -203,7 +212,9 @@ func (s *stream) passSound(p media.Packet) error {
 func (s *stream) startSession(video media.Track) error {
 	s.outdated.Store(false)
 	c := s.configured().cfg
-	r := &running{done: make(chan struct{})}
+	s.mu.Lock()
+	r := &running{sound: aac(s.sound), done: make(chan struct{})}
+	s.mu.Unlock()
 	session, err := s.app.newSession(engine.Config{
 		Stream: c.Name, Track: video, Quality: c.Quality, Strict: c.Strict,
 		Output:      engine.OutputRule{Scale: float64(c.Output.Scale), MaxWidth: c.Output.Max.Width, MaxHeight: c.Output.Max.Height},
@@ -214,6 +225,8 @@ func (s *stream) startSession(video media.Track) error {
 		Deinterlace: c.Deinterlace == config.DeinterlaceAuto,
 		SteadySize:  steadyFor(c),
 		Threads:     s.app.threads(),
+		Renditions:  s.renditions(r),
+		Sound:       r.sound,
 		Observer:    observer{s.stats, s, r},
 		Log:         s.log,
 	}, c.models, sessionOutput{s, r}, s.stats.WorkerRestarted)
@@ -225,6 +238,7 @@ func (s *stream) startSession(video media.Track) error {
 	s.turn.Lock()
 	s.current = r
 	s.turn.Unlock()
+	s.demand.follow(session)
 	s.stats.SessionStarted()
 	s.mu.Lock()
 	s.running = r

@@ -23,6 +23,8 @@ type session interface {
 	Run(ctx context.Context) error
 	Send(ctx context.Context, p media.Packet) bool
 	RequestKeyframe()
+	Want(rendition string, on bool)
+	Refresh(rendition string)
 	Snapshot(ctx context.Context, variant string, maxWidth int) (engine.Snapshot, error)
 }
 

@@ -17,6 +17,7 @@ type EncoderConfig struct {
 	Bitrate   int     // bits per second
 	FrameRate float64 // what is expected; SetRate tells of another
 	Threads   int
+	Profile   string // x264's, at most; empty: what the preset needs
 }
 
 // Encoder is libx264 for live video: no B-frames, no lookahead, a picture in gives a packet out. It makes keyframes
@@ -62,7 +63,11 @@ func NewEncoder(cfg EncoderConfig) (*Encoder, error) {
 	for _, kv := range [][2]string{
 		{"preset", cfg.Preset}, {"tune", "zerolatency"}, {"forced-idr", "1"},
 		{"x264-params", "repeat-headers=1:scenecut=0:threads=" + strconv.Itoa(max(1, cfg.Threads))},
+		{"profile", cfg.Profile},
 	} {
+		if kv[1] == "" {
+			continue
+		}
 		if err := opts.Set(kv[0], kv[1], 0); err != nil {
 			e.Close()
 			return nil, fmt.Errorf("encoder option %s=%s: %w", kv[0], kv[1], err)

@@ -21,9 +21,13 @@ type encoder struct {
 
 // NewEncoder implements engine.Device.
 func (d *Device) NewEncoder(p engine.EncoderParams) (engine.Encoder, error) {
+	profile := ""
+	if p.Baseline {
+		profile = "baseline"
+	}
 	enc, err := ffmpeg.NewEncoder(ffmpeg.EncoderConfig{
 		Format: p.In, Preset: p.Preset, Bitrate: p.Bitrate, FrameRate: p.FrameRate,
-		Threads: threadsFor(p.In, p.FrameRate, p.Threads),
+		Threads: threadsFor(p.In, p.FrameRate, p.Threads), Profile: profile,
 	})
 	if err != nil {
 		return nil, err

@@ -75,7 +75,8 @@ type Client struct {
 	pid      atomic.Int64
 	restarts atomic.Int64
 
-	questions questions
+	questions  questions
+	renditions *renditions
 
 	blame blame // of Run
 	names names
@@ -85,7 +86,11 @@ type Client struct {
 }
 
 // orders are the control messages that wait to be written.
-type orders struct{ keyframe, ping, goodbye bool }
+type orders struct {
+	keyframe, ping, goodbye bool
+	want                    bool // what is wanted has changed
+	refresh                 set
+}
 
 // New makes a Client whose packets go to out, as engine.New does; a call of out that blocks looks like a worker that
 // hangs. Run starts the process.
@@ -111,6 +116,7 @@ func New(cfg Config, out media.Output) (*Client, error) {
 	c := &Client{cfg: cfg, log: cfg.Session.Log, obs: cfg.Session.Observer, wake: make(chan struct{}, 1)}
 	c.names = names{rungs: append(slices.Clone(cfg.Session.Quality), engine.Lanczos)}
 	c.out = &output{out: out, log: c.log, dropped: func(reason string) { c.obs.Dropped(engine.StageEncode, reason, 1) }, keyframe: c.RequestKeyframe}
+	c.renditions = newRenditions(c)
 	c.window = newWindow(func(reason string, n int) {
 		if n > 0 {
 			c.obs.Dropped(engine.StageDecode, reason, n)
@@ -119,9 +125,15 @@ func New(cfg Config, out media.Output) (*Client, error) {
 	return c, nil
 }
 
-// Send gives the session one access unit of its track. It never waits. It returns false once Run has ended. The packet's
+// Send gives the session one access unit of its track, or a packet of its sound. It never waits. It returns false once Run has ended. The packet's
 // data is not changed.
-func (c *Client) Send(_ context.Context, p media.Packet) bool { return c.window.put(p) }
+func (c *Client) Send(_ context.Context, p media.Packet) bool {
+	if sound := c.cfg.Session.Sound; sound.Kind == media.Audio && p.Track == sound.ID {
+		c.hear(p)
+		return true
+	}
+	return c.window.put(p)
+}
 
 // RequestKeyframe is that of engine.Session.
 func (c *Client) RequestKeyframe() { c.order(func(o *orders) { o.keyframe = true }) }

@@ -4,7 +4,8 @@
 //
 //	Client.Send → window → socket → Main → engine.Session → socket → Client → media.Output, engine.Observer, slog
 //
-// Snapshots are asked for and answered by messages with a number (snapshot.go).
+// Snapshots are asked for and answered by messages with a number (snapshot.go). Renditions come beside the enhanced packets, to
+// outputs of their own; which are wanted is state that each worker is told at its start (rendition.go).
 //
 // The two talk over a socket pair, file descriptor 3 of the worker (wire.go, message.go). Packets, control, statistics
 // and log records cross it; memory, contexts and devices do not: the worker builds its own plan from an opaque

@@ -181,6 +181,12 @@ func stageCode(stage string) byte {
 		return 2
 	case engine.StageEncode:
 		return 3
+	case engine.RenditionBrowser:
+		return 4
+	case engine.RenditionLow:
+		return 5
+	case engine.RenditionOpus:
+		return 6
 	default:
 		return 0
 	}
@@ -194,6 +200,12 @@ func (f *fields) stage() string {
 		return engine.StageEnhance
 	case 3:
 		return engine.StageEncode
+	case 4:
+		return engine.RenditionBrowser
+	case 5:
+		return engine.RenditionLow
+	case 6:
+		return engine.RenditionOpus
 	default:
 		f.fail("stage")
 		return ""

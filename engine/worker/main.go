@@ -126,8 +126,9 @@ func (c *child) run(start startMessage, build Build) error {
 	}
 	plan.Enhance = watched{Device: plan.Enhance, child: c, log: log, verdicts: start.avoid, since: time.Now()}
 	cfg := start.config
-	cfg.Plan, cfg.Observer, cfg.Log = plan, c.events, log
+	cfg.Plan, cfg.Renditions, cfg.Observer, cfg.Log = plan, c.renditions(), c.events, log
 	session := engine.New(cfg, c)
+	start.want.apply(session)
 	if err := c.send(kindPong); err != nil { // from here on it answers
 		return fmt.Errorf("tell main process of the plan: %w", err)
 	}
@@ -180,6 +181,13 @@ func (c *child) receive(ctx context.Context, session *engine.Session) error {
 			default:
 				return fmt.Errorf("%w: more than %d questions at once", errMalformed, maxQuestions)
 			}
+		case kindWant:
+			wanted, refresh, err := decodeWant(message)
+			if err != nil {
+				return err
+			}
+			wanted.apply(session)
+			refresh.refresh(session)
 		case kindPing: // the reader never waits for a main process that does not read
 			c.pong.Store(true)
 			c.notify(true)

@@ -35,6 +35,8 @@ func TestMainSide(t *testing.T) {
 		{name: "orders", say: []func(*link){start(plain), raw(kindKeyframe, ""), raw(kindPing, ""), raw(kindGoodbye, "")}, hang: true},
 		{name: "unknown variant", say: []func(*link){start(plain), raw(kindSnapshot, "\x01\x07\x00")}, hang: true, err: "variant"},
 		{name: "snapshot before a picture", say: []func(*link){start(plain), raw(kindSnapshot, "\x02\x00\x00"), raw(kindGoodbye, "")}, hang: true},
+		{name: "unknown rendition", say: []func(*link){start(plain), raw(kindWant, "\x08\x00")}, hang: true, err: "renditions"},
+		{name: "wants", say: []func(*link){start(plain), raw(kindWant, "\x07\x03"), raw(kindGoodbye, "")}, hang: true},
 		{name: "nonsense", say: []func(*link){start(plain), raw(kindTracks, "x")}, hang: true, err: "malformed"},
 		{name: "packet cut short", say: []func(*link){start(plain), raw(kindPacket, "\x00")}, hang: true, err: "malformed"},
 		{name: "no plan", say: []func(*link){start(startMessage{version: protocolVersion, spec: []byte("bad")})}, hang: true, err: "bad spec"},

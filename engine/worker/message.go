@@ -144,10 +144,11 @@ type startMessage struct {
 	level   slog.Level    // records below it are not sent
 	resume  bool          // a worker before this one has delivered pictures
 	after   time.Duration // the last of them; the pictures of packets that are sent again are not made again
+	want    set           // renditions
 	memory  int64         // bytes that the worker may use; 0: no bound
 	avoid   []verdict     // models
 	spec    []byte
-	config  engine.Config // without Plan, Observer, Log and OnMisuse
+	config  engine.Config // without Plan, Renditions, Observer, Log and OnMisuse
 }
 
 func (m startMessage) encode() []byte {
@@ -155,10 +156,10 @@ func (m startMessage) encode() []byte {
 	b := appendInt(nil, m.version)
 	b = appendInt(b, int(m.level))
 	b = appendInt(appendBool(b, m.resume), m.after)
-	b = appendInt(b, m.memory)
+	b = appendInt(append(b, byte(m.want)), m.memory)
 	b = appendList(b, m.avoid, func(o []byte, v verdict) []byte { return appendInt(appendText(appendText(o, v.model), v.why), v.rest) })
 	b = appendBytes(b, m.spec)
-	b = appendTrack(appendText(b, c.Stream), c.Track)
+	b = appendTrack(appendTrack(appendText(b, c.Stream), c.Track), c.Sound)
 	b = appendInt(b, len(c.Quality))
 	for _, q := range c.Quality {
 		b = appendText(b, q)
@@ -183,11 +184,11 @@ func decodeStart(message []byte) (startMessage, error) {
 	}
 	m.level = slog.Level(f.int())
 	m.resume, m.after = f.bool(), f.duration()
-	m.memory = f.int64()
+	m.want, m.memory = f.set(), f.int64()
 	m.avoid = readList(&f, func() verdict { return verdict{f.text(), f.text(), f.duration()} })
 	m.spec = f.bytes(maxMessage)
 	c := &m.config
-	c.Stream, c.Track = f.text(), f.track()
+	c.Stream, c.Track, c.Sound = f.text(), f.track(), f.track()
 	for range f.list(maxList) {
 		c.Quality = append(c.Quality, f.text())
 	}

@@ -64,8 +64,8 @@ func fill(v reflect.Value, skip ...string) {
 func TestEverythingCrosses(t *testing.T) {
 	t.Run("start", func(t *testing.T) {
 		m := startMessage{version: protocolVersion, level: slog.LevelWarn, resume: true, after: time.Minute, spec: []byte("spec"),
-			memory: 1 << 40, avoid: []verdict{{model: "m", why: "w", rest: time.Hour}}}
-		fill(reflect.ValueOf(&m.config).Elem(), "Plan", "Observer", "Log", "OnMisuse")
+			want: 5, memory: 1 << 40, avoid: []verdict{{model: "m", why: "w", rest: time.Hour}}}
+		fill(reflect.ValueOf(&m.config).Elem(), "Plan", "Renditions", "Observer", "Log", "OnMisuse")
 		got, err := decodeStart(m.encode())
 		if err != nil || !reflect.DeepEqual(got, m) {
 			t.Errorf("%+v became %+v: %v", m, got, err)
@@ -305,6 +305,7 @@ func FuzzMessage(f *testing.F) {
 	f.Add(byte(kindTracks), encodeTracks([]media.Track{track}))
 	start := startMessage{version: protocolVersion, spec: []byte("{}"), config: engine.Config{Track: track, Quality: []string{"lanczos"}}}
 	f.Add(byte(kindStart), start.encode())
+	f.Add(byte(kindWant), []byte{5, 2})
 	f.Add(byte(kindSnapshot), question{7, engine.VariantCompare, 320}.encode())
 	shot := answer{shot: engine.Snapshot{Width: 1280, Height: 720, PTS: time.Minute, At: now, Enhancer: "x"}}
 	f.Add(byte(kindShot), append(appendAnswer(nil, 7, shot, now), "image"...))
@@ -327,6 +328,9 @@ func FuzzMessage(f *testing.F) {
 			case kindShot:
 				id, a, err := decodeAnswer(message, now)
 				return append(appendAnswer(nil, id, a, now), a.shot.JPEG...), err
+			case kindWant:
+				wanted, refresh, err := decodeWant(message)
+				return []byte{byte(wanted), byte(refresh)}, err
 			case kindStart:
 				m, err := decodeStart(message)
 				return m.encode(), err

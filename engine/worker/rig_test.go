@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -157,6 +158,14 @@ func (r *rig) step(p media.Packet) media.Packet {
 	r.t.Helper()
 	r.send(p)
 	return r.next()
+}
+
+// settle waits until the worker has taken what it was told before: its answer to a question comes after.
+func (r *rig) settle() {
+	r.t.Helper()
+	if _, err := r.client.Snapshot(context.Background(), engine.VariantOriginal, 16); err != nil && !errors.Is(err, engine.ErrNoPicture) {
+		r.t.Fatal(err)
+	}
 }
 
 func (r *rig) next() media.Packet { return receive(r.t, r.made) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -47,6 +48,7 @@ func (c *Client) live(ctx context.Context) death {
 	}
 	c.pid.Store(int64(p.pid))
 	c.out.renew()
+	c.renditions.renew()
 	c.window.open()
 	c.questions.begin()
 	c.signal()
@@ -80,7 +82,7 @@ func (c *Client) startMessage() []byte {
 	}
 	after := c.window.resume()
 	return startMessage{
-		version: protocolVersion, level: lowest(c.log), resume: after != never, after: after,
+		version: protocolVersion, level: lowest(c.log), resume: after != never, after: after, want: set(c.renditions.wanted.Load()),
 		memory: c.cfg.Memory, avoid: c.blame.verdicts(time.Now()), spec: c.cfg.Spec, config: c.cfg.Session,
 	}.encode()
 }
@@ -186,29 +188,6 @@ type life struct {
 	work            progress
 }
 
-// progress is what is known of the stages of the worker that may stand still.
-type progress struct{ decode, enhance stage }
-
-// stage counts what was handed to it since it last finished something.
-type stage struct {
-	pending atomic.Int64
-	moved   atomic.Bool // since the last beat
-	stalled int         // beats; of the watcher
-}
-
-func (s *stage) move() {
-	s.pending.Store(0)
-	s.moved.Store(true)
-}
-
-// beat returns for how many beats in a row the stage has had work and finished none of it.
-func (s *stage) beat() int {
-	if s.stalled++; s.moved.Swap(false) || s.pending.Load() == 0 {
-		s.stalled = 0
-	}
-	return s.stalled
-}
-
 // watch waits for the end: of ctx, of the process, or of our patience. An empty reason leaves the verdict to the
 // process's exit status.
 func (l *life) watch(ctx context.Context) death {
@@ -259,6 +238,9 @@ func (l *life) write(start []byte) error {
 	var head []byte
 	for {
 		stop, err := l.control()
+		if err == nil && !stop {
+			head, err = l.sound(head)
+		}
 		for err == nil && !stop {
 			p, ok := c.window.take()
 			if !ok {
@@ -284,12 +266,16 @@ func (l *life) write(start []byte) error {
 
 // control writes the orders; after goodbye nothing follows.
 func (l *life) control() (stop bool, err error) {
+	questions := l.c.questions.take() // they are sent after the orders that were given before them
 	o := l.c.takeOrders()
 	conn := l.p.conn
 	if o.keyframe {
 		err = conn.write(kindKeyframe)
 	}
-	for _, q := range l.c.questions.take() {
+	if (o.want || o.refresh != 0) && err == nil {
+		err = conn.write(kindWant, []byte{byte(l.c.renditions.wanted.Load()), byte(o.refresh)})
+	}
+	for _, q := range questions {
 		if err == nil {
 			err = conn.write(kindSnapshot, q.encode())
 		}
@@ -363,6 +349,8 @@ func (l *life) receive(k kind, message []byte) error {
 			a.shot.Enhancer = l.c.names.rungName(a.shot.Enhancer)
 		}
 		return l.c.questions.answered(id, a)
+	case kindRendition, kindRenditionTracks:
+		return l.rendition(k, message)
 	case kindFailed:
 		f := fields{b: message}
 		text := f.text()
@@ -382,32 +370,13 @@ func (l *life) events(message []byte) error {
 	l.c.names.check(&b)
 	l.work.follow(&b)
 	for _, d := range b.drops {
-		l.c.window.dropped(max(0, d.n))
+		if !slices.Contains(engine.Renditions(), d.stage) { // those are no access units of the camera's
+			l.c.window.dropped(max(0, d.n))
+		}
 	}
 	b.tell(l.c.obs)
 	for _, r := range b.records {
 		r.repeat(l.c.log)
 	}
 	return nil
-}
-
-// follow judges by a worker's reports which stages get on: finishing or refusing something is getting on, being
-// overrun is not.
-func (w *progress) follow(b *batch) {
-	w.enhance.pending.Add(int64(b.decoded))
-	moved := func(stage string) {
-		if stage == engine.StageDecode {
-			w.decode.move()
-		} else {
-			w.enhance.move() // the enhancer waits for the encoder
-		}
-	}
-	for _, s := range b.stages {
-		moved(s.stage)
-	}
-	for _, d := range b.drops {
-		if d.reason != engine.DropOverload && d.reason != engine.DropOverflow {
-			moved(d.stage)
-		}
-	}
 }

@@ -14,7 +14,7 @@ import (
 // A message is a length (4 bytes, little endian, of what follows it), a kind (1 byte) and fields: integers as varints
 // of encoding/binary, strings and byte slices led by their length. Both sides are the same program, so there is one
 // version and no negotiation; it is checked all the same.
-const protocolVersion = 3
+const protocolVersion = 4
 
 // kind says what a message is.
 type kind byte
@@ -27,6 +27,7 @@ const (
 	kindPing     kind = 5 // to the worker
 	kindGoodbye  kind = 6 // to the worker, last
 	kindSnapshot kind = 7 // to the worker: a question
+	kindWant     kind = 8 // to the worker: the renditions that are wanted, and those to begin with a keyframe
 
 	kindHello  kind = 16 // from the worker, first
 	kindTracks kind = 17 // from the worker
@@ -35,6 +36,9 @@ const (
 	kindFailed kind = 20 // from the worker, last: why it cannot go on
 	kindModel  kind = 21 // from the worker: the model that it is about to open, or has opened
 	kindShot   kind = 22 // from the worker: the answer to a question
+
+	kindRendition       kind = 23 // from the worker: a packet of a rendition
+	kindRenditionTracks kind = 24 // from the worker
 )
 
 // The bounds of what one side believes of the other.
@@ -50,13 +54,13 @@ var errMalformed = errors.New("malformed message")
 
 func (k kind) limit() int {
 	switch k {
-	case kindPacket, kindShot:
+	case kindPacket, kindShot, kindRendition:
 		return maxData + headRoom
 	case kindKeyframe, kindPing, kindPong, kindGoodbye:
 		return 0
-	case kindHello, kindSnapshot:
+	case kindHello, kindSnapshot, kindWant:
 		return 32
-	case kindStart, kindTracks, kindEvents, kindFailed, kindModel:
+	case kindStart, kindTracks, kindEvents, kindFailed, kindModel, kindRenditionTracks:
 		return maxMessage
 	default:
 		return -1

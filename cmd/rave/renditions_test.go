@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"rave/engine"
+	"rave/engine/media"
+)
+
+// told is a session that writes down what it is told.
+type told struct {
+	session
+	list []string
+}
+
+func (s *told) Want(rendition string, on bool) { s.list = append(s.list, fmt.Sprint(rendition, on)) }
+func (s *told) Refresh(rendition string)       { s.list = append(s.list, rendition) }
+
+// TestDemand: a rendition is made while any path wants it, by whatever session.
+func TestDemand(t *testing.T) {
+	var d demand
+	d.refresh(engine.RenditionBrowser) // nobody is there
+	d.want(engine.RenditionOpus, true)
+	first, second := &told{}, &told{}
+	d.follow(first)
+	d.want(engine.RenditionOpus, true) // another path
+	d.want(engine.RenditionOpus, false)
+	d.refresh(engine.RenditionBrowser)
+	d.follow(second)
+	d.want(engine.RenditionOpus, false)
+	if want := []string{"opustrue", "opustrue", "opustrue", "browser"}; !slices.Equal(first.list, want) {
+		t.Errorf("the first session was told %v", first.list)
+	}
+	if want := []string{"opustrue", "opusfalse"}; !slices.Equal(second.list, want) {
+		t.Errorf("the second session was told %v", second.list)
+	}
+}
+
+// TestSoundToTranscode: the first AAC of a camera, if it has any.
+func TestSoundToTranscode(t *testing.T) {
+	list := []media.Track{{ID: 1, Kind: media.Audio, Codec: "pcma"}, {ID: 2, Kind: media.Audio, Codec: engine.AAC}}
+	if got := aac(list); got.ID != 2 {
+		t.Errorf("took %+v", got)
+	}
+	if got := aac(list[:1]); got.Kind != 0 {
+		t.Errorf("took %+v", got)
+	}
+}
