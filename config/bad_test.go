@@ -55,6 +55,24 @@ var bad = []struct{ key, file, want string }{
 			`such as 203.0.113.7`},
 	{"webrtc.max_viewers", "webrtc: {max_viewers: -1}",
 		`rave.yaml:1: webrtc.max_viewers: "-1" is not a number of viewers; use 0 for none, or 1 to 10000`},
+	{"http.tls.certificate", "http: {tls: {certificate: a.pem}}",
+		`rave.yaml:1: http.tls: needs both certificate and key: set both, or none for plain HTTP`},
+	{"http.tls.key", "http:\n  tls:\n    key: [a.pem]",
+		`rave.yaml:3: http.tls.key: is a list where a single value belongs`},
+	{"http.hosts", "http: {hosts: ['rave.example.org:8080']}",
+		`rave.yaml:1: http.hosts[0]: "rave.example.org:8080" is not the name of a host; use one such as rave.example.org, without ` +
+			`scheme and port`},
+	{"http.hosts", "http: {hosts: ['*.example.org']}",
+		`rave.yaml:1: http.hosts[0]: "*.example.org" is not the name of a host; use one such as rave.example.org, without scheme and port`},
+	{"http.hosts", "http: {hosts: ['https://rave.example.org']}",
+		`rave.yaml:1: http.hosts[0]: "https://rave.example.org" is not the name of a host; use one such as rave.example.org, without ` +
+			`scheme and port`},
+	{"http.origins", "http: {origins: ['https://example.org/']}",
+		`rave.yaml:1: http.origins[0]: "https://example.org/" is not an origin; use SCHEME://HOST or SCHEME://HOST:PORT without a ` +
+			`slash behind it, such as https://example.org, or "*" for every site`},
+	{"http.origins", "http: {origins: [example.org]}",
+		`rave.yaml:1: http.origins[0]: "example.org" is not an origin; use SCHEME://HOST or SCHEME://HOST:PORT without a slash ` +
+			`behind it, such as https://example.org, or "*" for every site`},
 	{"auth", "auth: nobody",
 		`rave.yaml:1: auth: "nobody" is not a kind of authentication; use users or none`},
 	{"auth", "auth: none\nusers: [{name: a, password: secret}]",
@@ -77,16 +95,23 @@ var bad = []struct{ key, file, want string }{
 	{"users.*.password", "users:\n- name: a\n  password: *secret",
 		`rave.yaml:3: not valid YAML: unknown anchor; quote a value that begins with *`},
 	{"users.*.password", "users:\n- name: a\n",
-		`rave.yaml:2: users[0].password: is missing; set password, or password_hash as rave password prints it`},
+		`rave.yaml:2: users[0].password: is missing; set password, password_hash as rave password prints it, or token_hash as ` +
+			`rave token does`},
+	{"users.*.token_hash", "users:\n- name: a\n  token_hash: secret",
+		`rave.yaml:3: users[0].token_hash: *** is not the hash of a token; make both with rave token`},
+	{"users.*.token_hash", "users:\n- name: a\n  token_hash: " + strings.ToUpper(HashToken("secret")),
+		`rave.yaml:3: users[0].token_hash: *** is not the hash of a token; make both with rave token`},
+	{"users.*.token_hash", "users:\n- {name: a, token_hash: " + HashToken("x") + "}\n- {name: b, token_hash: " + HashToken("x") + "}",
+		`rave.yaml:3: users[1].token_hash: is that of another user as well; make one for each with rave token`},
 	{"users.*.password_hash", "users: [{name: a, password_hash: secret}]",
 		`rave.yaml:1: users[0].password_hash: *** is not a bcrypt hash; make one with rave password`},
 	{"users.*.password_hash", "users:\n- name: a\n  password: secret\n" +
 		"  password_hash: $2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
 		`rave.yaml:4: users[0].password_hash: stands beside password; keep one of the two`},
 	{"users.*.permissions", "users: [{name: a, password: secret, permissions: [read, write]}]",
-		`rave.yaml:1: users[0].permissions[1]: "write" is not a permission; use read, publish or status`},
+		`rave.yaml:1: users[0].permissions[1]: "write" is not a permission; use read, publish, status or admin`},
 	{"users.*.permissions", "users: [{name: a, password: secret, permissions: []}]",
-		`rave.yaml:1: users[0].permissions: is empty; give at least one of read, publish and status`},
+		`rave.yaml:1: users[0].permissions: is empty; give at least one of read, publish, status and admin`},
 	{"users.*.streams", "users:\n- name: a\n  password: secret\n  streams: [cam1, cam2]\n" +
 		"streams: {cam1: {source: publish}}",
 		`rave.yaml:4: users[0].streams[1]: "cam2" is not one of streams; did you mean cam1?`},
@@ -227,6 +252,10 @@ func TestBadFiles(t *testing.T) {
 			`use up to 64 letters, digits, -, _ and ., beginning with a letter or digit`},
 		{"reserved stream name", "streams: {original: {source: publish}}", `rave.yaml:1: streams: "original" is not ` +
 			`free as the name of a stream: NAME/original is the path of the untouched picture`},
+		{"name of a page", "streams: {Metrics: {source: publish}}", `rave.yaml:1: streams: "Metrics" is not free as the name of a ` +
+			`stream: /Metrics is a page of the HTTP server; choose another name`},
+		{"name of a page's file", "streams: {page.css: {source: publish}}", `rave.yaml:1: streams: "page.css" is not free as the ` +
+			`name of a stream: /page.css is a page of the HTTP server; choose another name`},
 		{"dots", "streams: {..: {source: publish}}", `rave.yaml:1: streams: ".." is not the name of a stream; ` +
 			`use up to 64 letters, digits, -, _ and ., beginning with a letter or digit`},
 		{"scalar for a section", "rtsp: rtsp://a:secret@host", `rave.yaml:1: rtsp: is a single value where a mapping ` +

@@ -49,6 +49,9 @@ func (c *Config) checkListen(fail failFunc) {
 				"auth: none if that is meant", show(l.listen))
 		}
 	}
+	if (c.HTTP.TLS.Certificate == "") != (c.HTTP.TLS.Key == "") {
+		fail("http.tls", "needs both certificate and key: set both, or none for plain HTTP")
+	}
 	if c.RTSP.Listen == c.HTTP.Listen && !strings.HasSuffix(c.HTTP.Listen, ":0") {
 		fail("http.listen", "%s is rtsp.listen as well; use another port", show(c.HTTP.Listen))
 	}
@@ -60,8 +63,13 @@ func (c *Config) checkUsers(fail failFunc) {
 	for _, s := range c.Streams {
 		names, streams[s.Name] = append(names, s.Name), true
 	}
+	tokens := map[Secret]bool{}
 	for i, u := range c.Users {
 		path := fmt.Sprintf("users[%d]", i)
+		if tokens[u.TokenHash] && u.TokenHash != "" {
+			fail(path+".token_hash", "is that of another user as well; make one for each with rave token")
+		}
+		tokens[u.TokenHash] = true
 		if users[u.Name] && u.Name != "" {
 			fail(path+".name", "%s is the name of two users", show(u.Name))
 		}
@@ -87,8 +95,8 @@ func checkUser(path string, u User, fail failFunc) {
 		fail(path+".name", "is missing")
 	}
 	switch {
-	case u.Password == "" && u.PasswordHash == "":
-		fail(path+".password", "is missing; set password, or password_hash as rave password prints it")
+	case u.Password == "" && u.PasswordHash == "" && u.TokenHash == "":
+		fail(path+".password", "is missing; set password, password_hash as rave password prints it, or token_hash as rave token does")
 	case u.Password != "" && u.PasswordHash != "":
 		fail(path+".password_hash", "stands beside password; keep one of the two")
 	}

@@ -53,7 +53,15 @@ type RTSP struct {
 
 // HTTP configures the status page, the API, metrics and health.
 type HTTP struct {
-	Listen string // TCP address, host:port
+	Listen  string // TCP address, host:port
+	TLS     TLS
+	Hosts   []string // names of this machine beside its addresses and those of the local network
+	Origins []string // of other sites' pages that may use the API: "https://example.org", or "*" for all
+}
+
+// TLS says which certificate the HTTP server has; without one it speaks plain HTTP.
+type TLS struct {
+	Certificate, Key string // paths of PEM files
 }
 
 // Auth says whether readers, publishers and visitors of the status page must log in.
@@ -157,7 +165,15 @@ func (r *RTSP) schema() section {
 }
 
 func (h *HTTP) schema() section {
-	return section{{"listen", value(&h.Listen, parseListen("8080"), plain)}}
+	return section{
+		{"listen", value(&h.Listen, parseListen("8080"), plain)},
+		{"tls", section{
+			{"certificate", value(&h.TLS.Certificate, parseText, plain)},
+			{"key", value(&h.TLS.Key, parseText, plain)},
+		}},
+		{"hosts", list{get: func() []string { return h.Hosts }, set: func(s []string) { h.Hosts = s }, check: checkHostName}},
+		{"origins", list{get: func() []string { return h.Origins }, set: func(s []string) { h.Origins = s }, check: checkOrigin}},
+	}
 }
 
 func (c *CPU) schema() section {

@@ -33,7 +33,7 @@ func TestEmptyFilesAreTheDefaults(t *testing.T) {
 const fullFile = `
 log: {level: debug, format: json}
 rtsp: {listen: ":8554", udp: false, rtp_port: 9000, max_connections: 40}
-http: {listen: "[::]:8080"}
+http: {listen: "[::]:8080", tls: {certificate: cert.pem, key: key.pem}, hosts: [rave.example.org], origins: ["https://example.org", "*"]}
 users:
   - {name: alice, password: "p@ss #1: marked", permissions: [read, status], streams: [front]}
   - {name: bob, password_hash: $2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy, permissions: [publish]}
@@ -71,7 +71,7 @@ func TestFullFile(t *testing.T) {
 	want := Default()
 	want.Log = Log{slog.LevelDebug, LogJSON}
 	want.RTSP = RTSP{":8554", false, 9000, 40}
-	want.HTTP = HTTP{"[::]:8080"}
+	want.HTTP = HTTP{Listen: "[::]:8080", TLS: TLS{"cert.pem", "key.pem"}, Hosts: []string{"rave.example.org"}, Origins: []string{"https://example.org", "*"}}
 	want.Users = []User{
 		{Name: "alice", Password: "p@ss #1: marked", Permissions: []Permission{PermRead, PermStatus},
 			Streams: []string{"front"}},
@@ -289,7 +289,7 @@ func TestUser(t *testing.T) {
 		stream string
 		want   bool
 	}{
-		{alice, PermRead, "front", true}, {alice, PermRead, "back", false}, {alice, PermStatus, "", true},
+		{alice, PermRead, "front", true}, {alice, PermRead, "back", false}, {alice, PermStatus, "", true}, {alice, PermRead, "", true}, {alice, PermAdmin, "", false},
 		{alice, PermPublish, "front", false}, {bob, PermPublish, "front", true}, {bob, PermStatus, "", false},
 	} {
 		if got := m.u.May(m.p, m.stream); got != m.want {
@@ -317,6 +317,16 @@ func TestUser(t *testing.T) {
 		if _, err := HashPassword(bad); err == nil {
 			t.Errorf("a password of %d bytes is hashed", len(bad))
 		}
+	}
+	token := NewToken()
+	c.Users = append(c.Users, User{Name: "obs", TokenHash: Secret(HashToken(token))})
+	for text, want := range map[string]string{token: "obs", "": "", "x": "", HashToken(token): ""} {
+		if u, ok := c.Bearer(text); u.Name != want || ok != (want != "") {
+			t.Errorf("token %q is that of %q, %v", text, u.Name, ok)
+		}
+	}
+	if NewToken() == token || len(token) != 32 {
+		t.Errorf("token %q", token)
 	}
 	if !c.Open() == (c.Auth == AuthNone) {
 		t.Error("open in spite of users")

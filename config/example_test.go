@@ -50,7 +50,7 @@ func TestExampleSettingsThatAreOffWork(t *testing.T) {
 			t.Fatalf("settings are missing:\n%s", c)
 		}
 		def := defaultUser()
-		def.Name, def.Password, def.PasswordHash = c.Users[0].Name, c.Users[0].Password, c.Users[0].PasswordHash
+		def.Name, def.Password, def.PasswordHash, def.TokenHash = c.Users[0].Name, c.Users[0].Password, c.Users[0].PasswordHash, c.Users[0].TokenHash
 		if !c.Users[0].Equal(def) {
 			t.Errorf("the example's user has %+v, by default it is %+v", c.Users[0], def)
 		}

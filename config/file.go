@@ -68,7 +68,9 @@ func (c *Config) resolvePaths(dir string) error {
 		}
 		return filepath.Join(dir, path)
 	}
-	c.ONNXRuntime.Library = fix(c.ONNXRuntime.Library)
+	for _, path := range []*string{&c.ONNXRuntime.Library, &c.HTTP.TLS.Certificate, &c.HTTP.TLS.Key} {
+		*path = fix(*path)
+	}
 	for name, path := range c.Models {
 		c.Models[name] = fix(path)
 	}

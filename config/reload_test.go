@@ -10,7 +10,7 @@ import (
 // candidates are values of every kind that a key may have: one of them differs from what the key is.
 var candidates = []string{"true", "false", "debug", "json", "127.0.0.1:1", "9000", "3", "none", "off", "/other.onnx", "/lib.so", "tcp",
 	"2s", "45s", "lanczos", "1.5", "1920x1080", "fast", "800k", "8294400", "512M", "rtsp://other/live", "status", "cam", "somebody",
-	"192.0.2.1", "turn:other"}
+	"192.0.2.1", "turn:other", "https://example.org", HashToken("x")}
 
 // TestEveryKeyCountsWhenReloaded walks the schema and changes one key after another: the change is seen, and either takes
 // effect in what a running process follows or is refused with the key. So a new key cannot be forgotten.
@@ -20,7 +20,7 @@ func TestEveryKeyCountsWhenReloaded(t *testing.T) {
 	all := map[string]bool{}
 	for _, file := range []string{
 		"streams: {cam: {source: 'rtsp://user:secret@cam/live'}}\nmodels: {my-x2: /a.onnx}\nusers: [{name: alice, password: secret}]\n" +
-			"webrtc: {ice_servers: [{urls: ['turn:a'], username: turn, credential: secret}]}",
+			"webrtc: {ice_servers: [{urls: ['turn:a'], username: turn, credential: secret}]}\nhttp: {tls: {certificate: /a.pem, key: /b.pem}}",
 		"streams: {cam: {source: 'rtsp://user:secret@cam/live'}}\nusers: [{name: alice, password_hash: " + hash + "}]",
 		"streams: {cam: {source: 'rtsp://user:secret@cam/live'}}", // auth: none goes without users only
 	} {

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -256,7 +258,40 @@ func checkStreamName(text string) error {
 	if text == "original" {
 		return errors.New("is not free as the name of a stream: NAME/original is the path of the untouched picture")
 	}
+	name := strings.ToLower(text)
+	if slices.Contains(reservedPaths(), name) || slices.Contains(reservedSuffixes(), filepath.Ext(name)) {
+		return fmt.Errorf("is not free as the name of a stream: /%s is a page of the HTTP server; choose another name", text)
+	}
 	return checkName(text, "the name of a stream")
+}
+
+// reservedPaths are what the HTTP server has beside the streams, in lower case: today, and what it may well have one day.
+func reservedPaths() []string {
+	return []string{"api", "ui", "metrics", "healthz", "readyz", "whep", "whip", "publish", "login", "logout", "static", "assets"}
+}
+
+// reservedSuffixes end the names of its files, such as page.css.
+func reservedSuffixes() []string {
+	return []string{".html", ".css", ".js", ".json", ".txt", ".ico", ".png", ".svg", ".webmanifest"}
+}
+
+// checkHostName accepts what a browser may ask for: a name, without a port.
+func checkHostName(text string) error {
+	u, err := url.Parse("http://" + text)
+	if err != nil || u.Host != text || u.Port() != "" || strings.ContainsAny(text, ":*") || u.Hostname() == "" {
+		return errors.New("is not the name of a host; use one such as rave.example.org, without scheme and port")
+	}
+	return nil
+}
+
+// checkOrigin accepts what a browser sends as Origin: scheme, host and port.
+func checkOrigin(text string) error {
+	u, err := url.Parse(text)
+	if text != "*" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Scheme+"://"+u.Host != text) {
+		return errors.New(`is not an origin; use SCHEME://HOST or SCHEME://HOST:PORT without a slash behind it, such as ` +
+			`https://example.org, or "*" for every site`)
+	}
+	return nil
 }
 
 func checkModelName(text string) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -127,12 +128,17 @@ func (a *app) apply(next *config.Config) (changes, error) {
 	if err := a.cfg.CheckReload(next); err != nil {
 		return changes{}, err
 	}
+	cert, err := certificate(next)
+	if err != nil {
+		return changes{}, err
+	}
 	prepare := func(now *stream, c streamConfig) (prepared, error) { return a.prepare(next, now, c) }
 	return a.streams.apply(streamConfigs(next), prepare, func() error {
 		if err := a.rtsp.SetUsers(rtspUsers(next)); err != nil {
 			return next.Errorf("users", "%v", err)
 		}
 		a.web.SetAuth(visitors(next))
+		a.web.SetCertificate(cert)
 		a.checkResources(next)
 		return nil
 	})
@@ -196,6 +202,9 @@ func rtspUsers(cfg *config.Config) []rtsp.User {
 				break
 			}
 		}
+		if u.Password == "" && u.PasswordHash == "" {
+			continue // a token is for HTTP
+		}
 		read, publish := false, false
 		for _, p := range u.Permissions {
 			read = read || p == config.PermRead
@@ -205,6 +214,9 @@ func rtspUsers(cfg *config.Config) []rtsp.User {
 			Name: u.Name, Password: string(u.Password), PasswordHash: string(u.PasswordHash), Read: read, Publish: publish,
 			Streams: streams,
 		})
+	}
+	if users == nil { // no user at all would mean everybody
+		users = []rtsp.User{{Name: "nobody", Password: rand.Text()}}
 	}
 	return users
 }

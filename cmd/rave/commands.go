@@ -48,3 +48,18 @@ func passwordCommand() *cobra.Command {
 		},
 	}
 }
+
+func tokenCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "token",
+		Short: "Make a bearer token for users: in the configuration",
+		Long: "Token makes a random bearer token, for programs that use the API or send and play streams by HTTP, and prints it " +
+			"with its hash, for users: token_hash. The token is nowhere else: keep it.",
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			token := config.NewToken()
+			fmt.Fprintf(cmd.OutOrStdout(), "token: %s\ntoken_hash: %s\n", token, config.HashToken(token))
+			return nil
+		},
+	}
+}

@@ -95,7 +95,7 @@ func announce(w io.Writer, a *app) {
 	for _, s := range a.streams.streams() {
 		fmt.Fprintf(w, "  %-10s enhanced %s\n  %-10s original %s\n", s.name, a.url(s.name), "", a.url(s.name+"/original"))
 	}
-	fmt.Fprintf(w, "Status page: http://%[1]s/   metrics: http://%[1]s/metrics\nCtrl-C ends it.\n\n", reachable(a.web.Addr().String()))
+	fmt.Fprintf(w, "Status page: %[1]s   metrics: %[1]smetrics\nCtrl-C ends it.\n\n", a.pageURL())
 }
 
 // statusLines prints one line every few seconds.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"time"
 
@@ -11,12 +12,39 @@ import (
 )
 
 func (a *app) listenHTTP() (*web.Server, error) {
-	cfg := web.Config{Listen: a.cfg.HTTP.Listen, Log: a.log, Gatherer: a.registry, Status: a.status, Auth: visitors(a.cfg)}
-	srv, err := web.New(cfg)
+	cert, err := certificate(a.cfg)
+	if err != nil {
+		return nil, err
+	}
+	srv, err := web.New(web.Config{
+		Listen: a.cfg.HTTP.Listen, Certificate: cert, Log: a.log, Gatherer: a.registry, Status: a.status, Auth: visitors(a.cfg),
+		Hosts: a.cfg.HTTP.Hosts, Origins: a.cfg.HTTP.Origins,
+	})
 	if err != nil {
 		return nil, a.cannotListen("http.listen", "", err)
 	}
 	return srv, nil
+}
+
+// certificate reads that of the HTTP server; nil if it has none.
+func certificate(cfg *config.Config) (*tls.Certificate, error) {
+	if cfg.HTTP.TLS == (config.TLS{}) {
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(cfg.HTTP.TLS.Certificate, cfg.HTTP.TLS.Key)
+	if err != nil {
+		return nil, cfg.Errorf("http.tls", "%v; name a certificate and its key as PEM files that RAVE may read", err)
+	}
+	return &cert, nil
+}
+
+// pageURL is where the page is, for people on this machine or, if it is listened for them, others.
+func (a *app) pageURL() string {
+	scheme := "http"
+	if a.cfg.HTTP.TLS != (config.TLS{}) {
+		scheme = "https"
+	}
+	return scheme + "://" + reachable(a.web.Addr().String()) + "/"
 }
 
 // visitors returns who may see the status; nil for everybody.
@@ -31,9 +59,21 @@ func visitors(cfg *config.Config) web.Auth {
 type users struct{ cfg *config.Config }
 
 // Check implements web.Auth.
-func (u users) Check(name, password, permission string) bool {
+func (u users) Check(name, password string) bool {
 	user, ok := u.cfg.User(name)
-	return ok && user.May(config.Permission(permission), "") && user.Verify(password)
+	return ok && user.Verify(password)
+}
+
+// Bearer implements web.Auth.
+func (u users) Bearer(token string) string {
+	user, _ := u.cfg.Bearer(token)
+	return user.Name
+}
+
+// May implements web.Auth.
+func (u users) May(name, permission, stream string) bool {
+	user, ok := u.cfg.User(name)
+	return ok && user.May(config.Permission(permission), stream)
 }
 
 // Knows implements web.Auth.

@@ -71,7 +71,7 @@ func rootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(), demoCommand(), doctorCommand(), versionCommand(), passwordCommand(), workerCommand())
+	root.AddCommand(serveCommand(), demoCommand(), doctorCommand(), versionCommand(), passwordCommand(), tokenCommand(), workerCommand())
 	return root
 }
 

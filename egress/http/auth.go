@@ -2,23 +2,36 @@ package web
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"rave/egress/limit"
+	"rave/problem"
 )
 
-// PermissionStatus is what a visitor needs.
-const PermissionStatus = "status"
+// What a visitor may do.
+const (
+	PermissionStatus  = "status"  // see the status of everything
+	PermissionRead    = "read"    // watch a stream
+	PermissionPublish = "publish" // send a stream
+	PermissionAdmin   = "admin"   // add cameras
+)
 
 // Auth knows the users. Check may be slow, as comparing with a hashed password is.
 type Auth interface {
-	// Check reports whether this is a user's password and the user has the permission.
-	Check(user, password, permission string) bool
+	// Check reports whether this is a user's password.
+	Check(user, password string) bool
 	// Knows reports whether there is a user of that name.
 	Knows(user string) bool
+	// Bearer returns the name of the user whose token this is; empty if it is nobody's.
+	Bearer(token string) string
+	// May reports whether a user has the permission for a stream; for an empty stream, whether for any.
+	May(user, permission, stream string) bool
 }
 
 // guessDelay is how long a wrong guess takes at least.
@@ -27,33 +40,82 @@ const guessDelay = 250 * time.Millisecond
 // gate asks an Auth as seldom as it can: a page that refreshes itself must not cost a bcrypt each time (see limit.Guard).
 type gate struct {
 	auth     Auth // nil: open
+	local    bool // only this machine reaches the server
 	guard    *limit.Guard
 	refusals *limit.Refusals
 	delay    time.Duration
 }
 
-func newGate(auth Auth, refusals *limit.Refusals) *gate {
-	return &gate{auth: auth, guard: limit.NewGuard(), refusals: refusals, delay: guessDelay}
+func newGate(auth Auth, local bool, refusals *limit.Refusals) *gate {
+	return &gate{auth: auth, local: local, guard: limit.NewGuard(), refusals: refusals, delay: guessDelay}
 }
 
-// allows reports whether the request's user may see the status. An error says why nobody has looked.
-func (g *gate) allows(r *http.Request) (bool, error) {
+// visitor is who sends a request.
+type visitor struct {
+	gate *gate
+	user string // empty: a stranger
+}
+
+// may reports whether the visitor has a permission for a stream; for an empty stream, whether for any. While nobody needs
+// to log in everybody has all, but for adding cameras from other machines.
+func (v visitor) may(permission, stream string) bool {
+	if v.gate.auth == nil {
+		return permission != PermissionAdmin || v.gate.local
+	}
+	return v.user != "" && v.gate.auth.May(v.user, permission, stream)
+}
+
+// Why a visitor is not let in, beside the errors of limit.Guard.
+var (
+	errStranger = errors.New("log in, as a user of the configuration or with a bearer token")
+	errOpen     = errors.New("from other machines only a user with the permission admin may do this, and there are no users: add one in the configuration")
+)
+
+// forbidden says which permission a user lacks.
+type forbidden struct{ user, permission, stream string }
+
+func (f forbidden) Error() string {
+	if f.stream != "" {
+		return fmt.Sprintf("user %s lacks the permission %s for stream %s; log in as another user", f.user, f.permission, f.stream)
+	}
+	return fmt.Sprintf("user %s lacks the permission %s; log in as another user", f.user, f.permission)
+}
+
+// admit finds out who sends a request and that one of the permissions is the visitor's, for the stream that the path
+// names if it names one. Its error is one of the above, or of limit.Guard.
+func (s *Server) admit(r *http.Request, needs []string) (visitor, error) {
+	g := s.gate.Load()
+	v := visitor{gate: g}
+	if len(needs) == 0 {
+		return v, nil
+	}
+	stream := r.PathValue("name")
+	may := func(permission string) bool { return v.may(permission, stream) }
 	if g.auth == nil {
-		return true, nil
+		if !slices.ContainsFunc(needs, may) {
+			return v, errOpen
+		}
+		return v, nil
 	}
-	user, password, ok := r.BasicAuth()
-	if !ok {
-		return false, nil
+	var err error
+	if v.user, err = g.identify(r); err != nil {
+		return v, err
 	}
-	guess := limit.Credentials{Host: limit.Host(remote(r)), Password: password}
-	if g.auth.Knows(user) {
-		guess.User = user
+	if !slices.ContainsFunc(needs, may) {
+		return v, forbidden{v.user, strings.Join(needs, " or "), stream}
 	}
-	ok, err := g.guard.Check(guess, r.Context().Done(), func() bool {
-		return g.auth.Check(user, password, PermissionStatus)
-	})
+	return v, nil
+}
+
+// identify returns the user whose credentials a request carries. Its error is errStranger, or of limit.Guard.
+func (g *gate) identify(r *http.Request) (string, error) {
+	user, guess, compare := g.credentials(r)
+	if compare == nil {
+		return "", errStranger
+	}
+	ok, err := g.guard.Check(guess, r.Context().Done(), func() bool { return compare() })
 	if ok {
-		return true, nil
+		return user, nil
 	}
 	reason := limit.WrongPassword
 	switch {
@@ -61,13 +123,37 @@ func (g *gate) allows(r *http.Request) (bool, error) {
 		reason = limit.Busy
 	case errors.Is(err, limit.ErrGuessing):
 		reason = limit.Guessing
+	default:
+		err = errStranger
 	}
 	g.refusals.Add(reason, "credentials refused", "path", r.URL.Path, "from", r.RemoteAddr)
 	select {
 	case <-time.After(g.delay):
 	case <-r.Context().Done():
 	}
-	return false, err
+	return "", err
+}
+
+// bearerAccount is what guesses at tokens count against. No user has this name.
+const bearerAccount = ":bearer"
+
+// credentials returns whom a request claims to come from, and how to compare; nil for nobody.
+func (g *gate) credentials(r *http.Request) (user string, guess limit.Credentials, compare func() bool) {
+	host := limit.Host(remote(r))
+	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+		token = strings.TrimSpace(token)
+		user = g.auth.Bearer(token)
+		return user, limit.Credentials{Host: host, User: bearerAccount, Password: token}, func() bool { return user != "" }
+	}
+	user, password, ok := r.BasicAuth()
+	if !ok {
+		return "", guess, nil
+	}
+	guess = limit.Credentials{Host: host, Password: password}
+	if g.auth.Knows(user) {
+		guess.User = user
+	}
+	return user, guess, func() bool { return g.auth.Check(user, password) }
 }
 
 // remote is where a request comes from; nil if it is no address.
@@ -79,17 +165,25 @@ func remote(r *http.Request) net.Addr {
 	return net.TCPAddrFromAddrPort(from)
 }
 
-// refuse answers who may not see the status. err is that of allows.
-func refuse(w http.ResponseWriter, err error) {
+// refuse answers who is not let in. A known user who lacks a permission may log in as another one, and browsers offer
+// that for status 401 only.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var lacks forbidden
 	switch {
-	case err == nil:
+	case errors.As(err, &lacks):
+		s.refusals.Add(limit.NoPermission, "a user lacks a permission", "user", lacks.user, "permission", lacks.permission, "path", r.URL.Path)
+		fallthrough
+	case errors.Is(err, errStranger):
 		w.Header().Set("WWW-Authenticate", `Basic realm="RAVE", charset="UTF-8"`)
-		http.Error(w, "Log in as a user with the permission status.", http.StatusUnauthorized)
+		w.Header().Add("WWW-Authenticate", `Bearer realm="RAVE"`)
+		problem.Write(w, http.StatusUnauthorized, "%v", err)
+	case errors.Is(err, errOpen):
+		problem.Write(w, http.StatusForbidden, "%v", err)
 	case errors.Is(err, limit.ErrGuessing):
 		w.Header().Set("Retry-After", "60")
-		http.Error(w, err.Error(), http.StatusTooManyRequests)
+		problem.Write(w, http.StatusTooManyRequests, "%v", err)
 	default:
 		w.Header().Set("Retry-After", "5")
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		problem.Write(w, http.StatusServiceUnavailable, "%v", err)
 	}
 }

@@ -1,14 +1,17 @@
-// Package web is RAVE's HTTP side: a status page, the same as JSON, metrics and health checks. It only shows; nothing
-// here changes a stream.
+// Package web is RAVE's HTTP side: the page, the API, metrics, health checks, and the ways in and out for browsers.
 //
-//	/                status page; refreshes itself, with or without a script
-//	/api/v1/status   the same as JSON (type Status)
-//	/metrics         Prometheus
-//	/healthz         200 while the process lives
-//	/readyz          200 once it serves, else 503; with the reasons as JSON (type Readiness)
+//	/                              status page; refreshes itself, with or without a script
+//	/NAME/whep, /NAME/original/whep, /NAME/whip   handed to Config.WHEP and Config.WHIP
+//	/api/v1/status                 all of it as JSON (type Status)
+//	/api/v1/streams[/NAME]         the streams as JSON (type Stream)
+//	/api/v1/streams/NAME/snapshot.jpg   the latest picture
+//	/metrics                       Prometheus
+//	/healthz                       200 while the process lives
+//	/readyz                        200 once it serves, else 503; with the reasons as JSON (type Readiness)
 //
-// With an Auth, all but the health checks ask for a user with the permission "status". The health checks tell
-// strangers no names and no camera's errors.
+// All paths are in one table (routes), with what each takes: enter checks, in this order, the header Host, the origin, the
+// method, who it is and may do it, and the size of the body. Errors are problems (RFC 9457). With an Auth, all but the health
+// checks ask for a user. The health checks tell strangers no names and no camera's errors.
 //
 // A Server is made by New, which opens the port, serves in Run, and ends within two seconds whatever its visitors do:
 // with Run's context, or by Close. Everything that comes from outside, such as a camera's error text, is escaped.

@@ -8,22 +8,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-)
 
-// handler is every route of the server.
-func (s *Server) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/healthz", s.health)
-	mux.HandleFunc("/readyz", s.ready)
-	mux.Handle("/{$}", s.private(http.HandlerFunc(s.index)))
-	mux.Handle("/page.css", s.private(asset("text/css; charset=utf-8", pageCSS)))
-	mux.Handle("/page.js", s.private(asset("text/javascript; charset=utf-8", pageJS)))
-	mux.Handle("/api/v1/status", s.private(http.HandlerFunc(s.api)))
-	if s.cfg.Gatherer != nil {
-		mux.Handle("/metrics", s.private(s.metrics()))
-	}
-	return readOnly(secure(mux))
-}
+	"rave/problem"
+)
 
 // metrics serves what the registry holds; a scrape that hangs does not hold more than a few connections.
 func (s *Server) metrics() http.Handler {
@@ -34,52 +21,14 @@ func (s *Server) metrics() http.Handler {
 	})
 }
 
-// private asks for a user who may see the status.
-func (s *Server) private(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if ok, err := s.gate.Load().allows(r); !ok {
-			refuse(w, err)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// readOnly refuses all methods but GET and HEAD.
-func readOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "Only GET and HEAD.", http.StatusMethodNotAllowed)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// secure tells browsers to load nothing from elsewhere, to run only our script, and to show us in no frame.
-func secure(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "+
-			"img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Cache-Control", "no-store")
-		next.ServeHTTP(w, r)
-	})
-}
-
-func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) health(w http.ResponseWriter, _ *http.Request, _ visitor) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("ok\n"))
 }
 
-func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ready(w http.ResponseWriter, r *http.Request, _ visitor) {
 	ready := s.status().Ready()
-	if ok, _ := s.gate.Load().allows(r); !ok {
+	if _, err := s.admit(r, []string{PermissionStatus}); err != nil || !s.knownHost(r) {
 		ready.Streams = nil
 	}
 	code := http.StatusOK
@@ -89,9 +38,11 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	s.json(w, code, ready)
 }
 
-func (s *Server) api(w http.ResponseWriter, _ *http.Request) { s.json(w, http.StatusOK, s.status()) }
+func (s *Server) api(w http.ResponseWriter, _ *http.Request, _ visitor) {
+	s.json(w, http.StatusOK, s.status())
+}
 
-func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) index(w http.ResponseWriter, _ *http.Request, _ visitor) {
 	var buf bytes.Buffer
 	if err := s.page.Execute(&buf, s.status()); err != nil {
 		s.fail(w, "render status page", err)
@@ -124,12 +75,5 @@ func (s *Server) json(w http.ResponseWriter, code int, v any) {
 
 func (s *Server) fail(w http.ResponseWriter, what string, err error) {
 	s.cfg.Log.Error(what, "error", err)
-	http.Error(w, "Something went wrong; the log says what.", http.StatusInternalServerError)
-}
-
-func asset(contentType string, data []byte) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", contentType)
-		_, _ = w.Write(data)
-	})
+	problem.Write(w, http.StatusInternalServerError, "something went wrong; the log says what")
 }

@@ -44,9 +44,31 @@ type users struct {
 	asked atomic.Int32
 }
 
-func (u *users) Check(user, password, permission string) bool {
+func (u *users) Check(user, password string) bool {
 	u.asked.Add(1)
-	return slices.Contains(u.list[user+":"+password], permission)
+	_, ok := u.list[user+":"+password]
+	return ok
+}
+
+// Bearer takes "token-NAME" for NAME's.
+func (u *users) Bearer(token string) string {
+	name, ok := strings.CutPrefix(token, "token-")
+	if ok && u.Knows(name) {
+		return name
+	}
+	return ""
+}
+
+// May knows permissions for all streams, and as "read:cam" for one.
+func (u *users) May(user, permission, stream string) bool {
+	for login, permissions := range u.list {
+		if name, _, _ := strings.Cut(login, ":"); name == user {
+			return slices.ContainsFunc(permissions, func(p string) bool {
+				return p == permission || p == permission+":"+stream || stream == "" && strings.HasPrefix(p, permission+":")
+			})
+		}
+	}
+	return false
 }
 
 func (u *users) Knows(user string) bool {
@@ -81,6 +103,7 @@ func newServer(t *testing.T, cfg Config) *Server {
 // get sends a request; login is "name:password" or empty.
 func get(s *Server, method, path, login string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, nil)
+	r.Host = "127.0.0.1:8080"
 	if name, password, ok := strings.Cut(login, ":"); ok {
 		r.SetBasicAuth(name, password)
 	}
@@ -356,10 +379,10 @@ type slowUsers struct {
 	entered, leave chan struct{}
 }
 
-func (u *slowUsers) Check(user, password, permission string) bool {
+func (u *slowUsers) Check(user, password string) bool {
 	u.entered <- struct{}{}
 	<-u.leave
-	return u.users.Check(user, password, permission)
+	return u.users.Check(user, password)
 }
 
 // Hundreds of wrong guesses of one host: few are compared, one at a time; who has logged in notices nothing, others get

@@ -2,12 +2,14 @@ package web
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"html/template"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rave/egress/limit"
+	"rave/problem"
 )
 
 // Config is what a Server needs. Status is required.
@@ -23,7 +26,19 @@ type Config struct {
 	Auth     Auth                // nil: everybody may look
 	Log      *slog.Logger        // nil: silent
 	Gatherer prometheus.Gatherer // nil: no /metrics
-	Status   func() Status       // called for each request, from several goroutines
+	// Certificate is for HTTPS; nil: plain HTTP.
+	Certificate *tls.Certificate
+	Status      func() Status // called for each request, from several goroutines
+
+	Hosts   []string // names of this server beside its addresses and names of the local network (see knownHost)
+	Origins []string // of other sites' pages that may use the API: "https://example.org", or "*" for all
+
+	// WHEP and WHIP return who answers for the path NAME or, WHEP only, NAME/original; nil if there is no such stream. They
+	// are called from several goroutines. Without the function there is no route.
+	WHEP, WHIP func(path string) MediaHandler
+	// Snapshot returns the latest frame of a stream, as it is or, with a width, no wider. It has until ctx ends. Its errors
+	// are ErrNoStream, and any other for no picture at the moment. nil: there is no route.
+	Snapshot func(ctx context.Context, name, variant string, width int) (Snapshot, error)
 }
 
 // Bounds on what visitors can take: connections, bytes and time. A visitor that sends its first request slowly or not
@@ -39,18 +54,24 @@ const (
 	writeTimeout   = 30 * time.Second
 	idleTimeout    = 10 * time.Second
 	closeTimeout   = time.Second
+	maxRequests    = 64 // at once of one connection, with HTTP/2
 )
 
 // Server serves the status. Make one with New.
 type Server struct {
-	cfg      Config
-	gate     atomic.Pointer[gate]
-	refusals *limit.Refusals
-	page     *template.Template
-	listener *limit.Listener
-	http     *http.Server
-	stop     func() error          // closes once
-	end      atomic.Pointer[error] // why it has ended
+	cfg       Config
+	gate      atomic.Pointer[gate]
+	refusals  *limit.Refusals
+	page      *template.Template
+	hosts     hosts
+	origins   origins
+	ownPages  *http.CrossOriginProtection
+	cert      atomic.Pointer[tls.Certificate]
+	snapshots chan struct{} // holds one for each that is being made
+	listener  *limit.Listener
+	http      *http.Server
+	stop      func() error          // closes once
+	end       atomic.Pointer[error] // why it has ended
 }
 
 // New opens the port. Visitors are served from Run on. The caller must call Run or Close.
@@ -69,11 +90,16 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("http server: %w", err)
 	}
-	s := &Server{cfg: cfg, refusals: limit.NewRefusals(cfg.Log), page: page}
-	s.SetAuth(cfg.Auth)
+	s := &Server{cfg: cfg, refusals: limit.NewRefusals(cfg.Log), page: page, hosts: newHosts(cfg.Hosts),
+		ownPages: http.NewCrossOriginProtection(), snapshots: make(chan struct{}, mostSnapshots)}
+	for _, o := range cfg.Origins {
+		s.origins = append(s.origins, strings.ToLower(o))
+	}
 	s.listener = limit.New(l, limit.Config{Total: MaxConnections, Host: maxOfHost, Refusals: s.refusals, Log: cfg.Log, Answer: func(reason string) string {
-		return "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n" + reason + "\n"
+		return fmt.Sprintf("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: %s\r\n\r\n"+
+			`{"title":"Service Unavailable","status":503,"detail":%q}`+"\n", problem.ContentType, reason)
 	}})
+	s.SetAuth(cfg.Auth)
 	s.http = &http.Server{
 		Handler:           s.handler(),
 		ReadHeaderTimeout: headerTimeout,
@@ -83,12 +109,26 @@ func New(cfg Config) (*Server, error) {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
+	if cfg.Certificate != nil {
+		s.cert.Store(cfg.Certificate)
+		s.http.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return s.cert.Load(), nil
+		}}
+		s.http.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxRequests}
+	}
 	s.stop = sync.OnceValue(s.shutdown)
 	return s, nil
 }
 
 // SetAuth takes the place of Config.Auth. Nobody is remembered: each visitor is asked about anew.
-func (s *Server) SetAuth(auth Auth) { s.gate.Store(newGate(auth, s.refusals)) }
+func (s *Server) SetAuth(auth Auth) {
+	tcp, ok := s.Addr().(*net.TCPAddr)
+	s.gate.Store(newGate(auth, ok && tcp.IP.IsLoopback(), s.refusals))
+}
+
+// SetCertificate takes the place of Config.Certificate, which there must have been, for connections that are made from
+// now on.
+func (s *Server) SetCertificate(c *tls.Certificate) { s.cert.Store(c) }
 
 // Addr is the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
@@ -99,7 +139,11 @@ func (s *Server) Refused() map[string]uint64 { return s.refusals.Counts() }
 // Run serves until ctx is done or Close is called, and returns nil then. It may be called once.
 func (s *Server) Run(ctx context.Context) error {
 	ended := context.AfterFunc(ctx, func() { _ = s.stop() })
-	err := s.http.Serve(s.listener)
+	serve := s.http.Serve
+	if s.http.TLSConfig != nil {
+		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+	}
+	err := serve(s.listener)
 	ended()
 	if !errors.Is(err, http.ErrServerClosed) {
 		err = fmt.Errorf("http server: it has ended by itself: %w", err)

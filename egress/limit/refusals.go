@@ -14,6 +14,8 @@ const (
 	WrongPassword = "wrong_password"
 	Guessing      = "guessing" // a host has guessed a user's password too often; it is not even compared
 	Busy          = "busy"     // too many passwords wait to be compared
+	NoPermission  = "no_permission"
+	UnknownHost   = "unknown_host" // HTTP: a name that is not the server's
 )
 
 // burst is how long refusals for one reason are gathered into one message.

@@ -1,0 +1,65 @@
+package web
+
+import (
+	"net/http"
+
+	"rave/problem"
+)
+
+// MediaHandler answers WHIP (RFC 9725) or WHEP (draft-ietf-wish-whep) for one stream. The server has let the visitor
+// in, answered OPTIONS, checked the method and read the body before.
+type MediaHandler interface {
+	// ServeHTTP answers a POST to the endpoint, for which resource is empty, and a PATCH or DELETE of what a POST has
+	// made: resource is then the last step of the path, behind that of the endpoint.
+	ServeHTTP(w http.ResponseWriter, r *http.Request, resource string)
+}
+
+// mediaRoutes are the ways in and out for browsers.
+func (s *Server) mediaRoutes() []route {
+	var all []route
+	add := func(path string, find func(path string) MediaHandler, suffix, permission string) {
+		if find == nil {
+			return
+		}
+		e := endpoint{handle: media(find, suffix), needs: []string{permission}, body: maxSDP}
+		options := endpoint{handle: plain(http.HandlerFunc(acceptSDP))}
+		all = append(all,
+			route{path: path, cross: true, methods: map[string]endpoint{http.MethodPost: e, http.MethodOptions: options}},
+			route{path: path + "/{id}", cross: true, methods: map[string]endpoint{
+				http.MethodPatch: e, http.MethodDelete: e, http.MethodOptions: options}})
+	}
+	add("/{name}/whep", s.cfg.WHEP, "", PermissionRead)
+	add("/{name}/original/whep", s.cfg.WHEP, "/original", PermissionRead)
+	add("/{name}/whip", s.cfg.WHIP, "", PermissionPublish)
+	return all
+}
+
+// media hands a request to the handler of its stream.
+func media(find func(path string) MediaHandler, suffix string) func(http.ResponseWriter, *http.Request, visitor) {
+	return func(w http.ResponseWriter, r *http.Request, _ visitor) {
+		name := r.PathValue("name")
+		h := find(name + suffix)
+		if h == nil {
+			noStream(w, name)
+			return
+		}
+		h.ServeHTTP(w, r, r.PathValue("id"))
+	}
+}
+
+// acceptSDP answers OPTIONS (RFC 9725 section 4.2).
+func acceptSDP(w http.ResponseWriter, r *http.Request) {
+	allow := "DELETE, OPTIONS, PATCH"
+	if r.PathValue("id") == "" {
+		allow = "OPTIONS, POST"
+		w.Header().Set("Accept-Post", "application/sdp")
+	} else {
+		w.Header().Set("Accept-Patch", "application/trickle-ice-sdpfrag")
+	}
+	w.Header().Set("Allow", allow)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func noStream(w http.ResponseWriter, name string) {
+	problem.Write(w, http.StatusNotFound, "there is no stream %q that can do this; /api/v1/streams lists all", name)
+}
