@@ -6,11 +6,11 @@ import (
 	"rave/problem"
 )
 
-// MediaHandler answers WHIP (RFC 9725) or WHEP (draft-ietf-wish-whep) for one stream. The server has let the visitor
-// in, answered OPTIONS, checked the method and read the body before.
+// MediaHandler answers WHIP (RFC 9725) or WHEP (draft-ietf-wish-whep) for one stream. Before it is called, the server has
+// answered preflights (CORS), let the visitor in, checked the method and read the body.
 type MediaHandler interface {
-	// ServeHTTP answers a POST to the endpoint, for which resource is empty, and a PATCH or DELETE of what a POST has
-	// made: resource is then the last step of the path, behind that of the endpoint.
+	// ServeHTTP answers POST and OPTIONS of the endpoint, for which resource is empty, and PATCH, DELETE and OPTIONS of what
+	// a POST has made: resource is then the last step of the path, behind that of the endpoint.
 	ServeHTTP(w http.ResponseWriter, r *http.Request, resource string)
 }
 
@@ -22,11 +22,10 @@ func (s *Server) mediaRoutes() []route {
 			return
 		}
 		e := endpoint{handle: media(find, suffix), needs: []string{permission}, body: maxSDP}
-		options := endpoint{handle: plain(http.HandlerFunc(acceptSDP))}
 		all = append(all,
-			route{path: path, cross: true, methods: map[string]endpoint{http.MethodPost: e, http.MethodOptions: options}},
+			route{path: path, cross: true, methods: map[string]endpoint{http.MethodPost: e, http.MethodOptions: e}},
 			route{path: path + "/{id}", cross: true, methods: map[string]endpoint{
-				http.MethodPatch: e, http.MethodDelete: e, http.MethodOptions: options}})
+				http.MethodPatch: e, http.MethodDelete: e, http.MethodOptions: e}})
 	}
 	add("/{name}/whep", s.cfg.WHEP, "", PermissionRead)
 	add("/{name}/original/whep", s.cfg.WHEP, "/original", PermissionRead)
@@ -45,19 +44,6 @@ func media(find func(path string) MediaHandler, suffix string) func(http.Respons
 		}
 		h.ServeHTTP(w, r, r.PathValue("id"))
 	}
-}
-
-// acceptSDP answers OPTIONS (RFC 9725 section 4.2).
-func acceptSDP(w http.ResponseWriter, r *http.Request) {
-	allow := "DELETE, OPTIONS, PATCH"
-	if r.PathValue("id") == "" {
-		allow = "OPTIONS, POST"
-		w.Header().Set("Accept-Post", "application/sdp")
-	} else {
-		w.Header().Set("Accept-Patch", "application/trickle-ice-sdpfrag")
-	}
-	w.Header().Set("Allow", allow)
-	w.WriteHeader(http.StatusNoContent)
 }
 
 func noStream(w http.ResponseWriter, name string) {
