@@ -12,9 +12,9 @@ import (
 // maxFile bounds a configuration file: one camera takes about 200 bytes.
 const maxFile = 1 << 20
 
-// readFile reads a regular file of a reasonable size, and waits for nothing else: opening a pipe would wait for its
+// ReadFile reads a regular file of a reasonable size, and waits for nothing else: opening a pipe would wait for its
 // writer, and a device may never end.
-func readFile(path string) ([]byte, error) {
+func ReadFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ func Load(path string, environ []string, reserved ...string) (*Config, error) {
 	var data []byte
 	if path != "" {
 		var err error
-		if data, err = readFile(path); err != nil {
+		if data, err = ReadFile(path); err != nil {
 			return nil, fmt.Errorf("read configuration: %w", err)
 		}
 	}

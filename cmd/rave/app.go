@@ -250,13 +250,27 @@ func (a *app) url(path string) string {
 	return fmt.Sprintf("rtsp://%s/%s", reachable(a.rtsp.Addr()), path)
 }
 
-// reachable makes a listen address one that others can open: a listener on every interface is named by the address of
-// the first one that is not loopback.
+// outward is the address from which this machine's packets leave for others; nil if there is no way out. Nothing is sent.
+func outward() net.IP {
+	c, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9}) // RFC 5737: nobody's
+	if err != nil {
+		return nil
+	}
+	defer c.Close()
+	from, _ := c.LocalAddr().(*net.UDPAddr)
+	return from.IP
+}
+
+// reachable makes a listen address one that others can open: a listener on every interface is named by the address to
+// the outside, or that of the first one that is not loopback.
 func reachable(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	ip := net.ParseIP(host)
 	if err != nil || host != "" && (ip == nil || !ip.IsUnspecified()) {
 		return listen
+	}
+	if ip := outward(); ip != nil {
+		return net.JoinHostPort(ip.String(), port)
 	}
 	host = "localhost"
 	addrs, _ := net.InterfaceAddrs() // none is as good as an error

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
@@ -28,6 +29,9 @@ type reloader struct {
 	good   prometheus.Gauge
 	when   prometheus.Gauge
 
+	questions chan question
+	ended     chan struct{} // run has ended
+
 	mu     sync.Mutex
 	loaded time.Time
 	err    error // of the last attempt
@@ -35,7 +39,8 @@ type reloader struct {
 
 // newReloader makes the metrics. The configuration of the start counts as loaded, but not as reloaded.
 func newReloader(opt options, apply func(*config.Config) (changes, error), log *slog.Logger, reg prometheus.Registerer) *reloader {
-	r := &reloader{watch: opt.watch, hangup: opt.hangup, load: opt.load, apply: apply, log: log}
+	r := &reloader{watch: opt.watch, hangup: opt.hangup, load: opt.load, apply: apply, log: log,
+		questions: make(chan question), ended: make(chan struct{})}
 	r.total = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rave_config_reloads_total",
 		Help: "Attempts to follow a changed configuration file, by result (ok, error)."}, []string{"result"})
 	r.good = prometheus.NewGauge(prometheus.GaugeOpts{Name: "rave_config_last_reload_successful",
@@ -51,6 +56,7 @@ func newReloader(opt options, apply func(*config.Config) (changes, error), log *
 
 // run follows the file until ctx ends.
 func (r *reloader) run(ctx context.Context) {
+	defer close(r.ended)
 	look := time.NewTicker(lookPeriod)
 	defer look.Stop()
 	for {
@@ -58,17 +64,46 @@ func (r *reloader) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.hangup:
-			r.reload("SIGHUP")
+			_ = r.reload("SIGHUP") // it has been said
+		case q := <-r.questions:
+			q.answer <- r.reload(q.why)
 		case <-look.C:
 			if r.watch != nil && r.watch.changed() {
-				r.reload("the file has changed")
+				_ = r.reload("the file has changed")
 			}
 		}
 	}
 }
 
-// reload reads the file and makes what it says so, or says why not.
-func (r *reloader) reload(why string) {
+// question asks for the file to be followed now.
+type question struct {
+	why    string
+	answer chan error
+}
+
+// errNotAsked says that nobody follows the file any more.
+var errNotAsked = errors.New("RAVE is stopping")
+
+// ask has the file followed at once, and returns what became of it. It waits until ctx is done at the longest.
+func (r *reloader) ask(ctx context.Context, why string) error {
+	q := question{why, make(chan error, 1)}
+	select {
+	case r.questions <- q:
+	case <-r.ended:
+		return errNotAsked
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-q.answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// reload reads the file and makes what it says so, or says why not and returns that.
+func (r *reloader) reload(why string) error {
 	r.watch.reading()
 	var c changes
 	next, err := r.load()
@@ -78,11 +113,12 @@ func (r *reloader) reload(why string) {
 	if r.result(err); err != nil {
 		r.total.WithLabelValues("error").Inc()
 		r.log.Error("configuration not reloaded: everything goes on as before", "file", r.watch.path, "why", why, "err", oneLine(err))
-		return
+		return err
 	}
 	r.total.WithLabelValues("ok").Inc()
 	r.log.Info("configuration reloaded", "file", r.watch.path, "why", why, "added", c.added, "removed", c.removed, "changed", c.changed,
 		"unchanged", c.unchanged)
+	return nil
 }
 
 // result keeps what became of an attempt.

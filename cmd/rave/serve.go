@@ -25,14 +25,17 @@ func reserved() []string {
 
 func serveCommand() *cobra.Command {
 	var file string
+	var local bool
 	cmd := &cobra.Command{
-		Use:   "serve [-c rave.yaml | rtsp://camera/path]",
+		Use:   "serve [--lan] [-c rave.yaml | rtsp://camera/path]",
 		Short: "Serve enhanced streams",
 		Long: `Serve connects to the cameras of a configuration file, or to the one whose URL is given, enhances their
 pictures and serves each as rtsp://HOST:8554/NAME, and the untouched original as rtsp://HOST:8554/NAME/original.
 Every key of the file can be overridden by the environment, as in RAVE_RTSP_LISTEN=127.0.0.1:9554.
 SIGHUP, or a change of the file, makes a running serve follow it: streams come, go and change without the others noticing;
 a file with a mistake changes nothing, and the log says why. Without a file SIGHUP ends it, as closing the terminal does.
+With --lan the page is for the local network: by HTTPS with a certificate of its own, so that phones may send their camera,
+and with a password, which is printed with the address. --lan alone serves one stream, which waits for such a phone.
 RUN_FOR=30s in the environment ends it by itself.`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,7 +45,13 @@ RUN_FOR=30s in the environment ends it by itself.`,
 			}
 			defer cancel()
 			load := func() (*config.Config, error) { return loadConfig(file, args) }
-			opt := options{load: load}
+			opt := options{}
+			if local {
+				if load, opt.onReady, err = serveLAN(file, args); err != nil {
+					return err
+				}
+			}
+			opt.load = load
 			if file != "" {
 				hangup := make(chan os.Signal, 1) // from now on it does not end the process
 				signal.Notify(hangup, syscall.SIGHUP)
@@ -63,8 +72,27 @@ RUN_FOR=30s in the environment ends it by itself.`,
 			return serve(ctx, cfg, log, opt)
 		},
 	}
+	cmd.Flags().BoolVar(&local, "lan", false, "open the page to the local network, and print its address and a password")
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file (see rave.example.yaml)")
 	return cmd
+}
+
+// serveLAN returns how to load a configuration for the local network, and what to do once it is served.
+func serveLAN(file string, args []string) (load func() (*config.Config, error), onReady func(*app), err error) {
+	l, err := newLAN()
+	if err != nil {
+		return nil, nil, err
+	}
+	if file == "" && len(args) == 0 {
+		args = []string{"publish"} // a phone's camera
+	}
+	load = func() (*config.Config, error) { return l.open(loadConfig(file, args)) }
+	onReady = func(a *app) {
+		screen := newLogWriter(os.Stdout)
+		defer screen.Close()
+		l.announce(screen, a, isTerminal(os.Stdout))
+	}
+	return load, onReady, nil
 }
 
 // untilHangup ends ctx when the terminal is closed, unless nohup started the program.

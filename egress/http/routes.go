@@ -74,11 +74,20 @@ func (s *Server) routes() []route {
 }
 
 func (s *Server) apiRoutes() []route {
+	list := show("/api/v1/streams", watchers(), s.streams)
 	all := []route{
+		show("/api/v1/openapi.json", nil, openAPI),
 		show("/api/v1/status", []string{PermissionStatus}, s.api),
-		show("/api/v1/streams", watchers(), s.streams),
+		show("/api/v1/events", watchers(), s.events),
 		show("/api/v1/streams/{name}", watchers(), s.stream),
 	}
+	if s.cfg.Cameras != nil {
+		admin := []string{PermissionAdmin}
+		list.methods[http.MethodPost] = endpoint{handle: s.addCamera, needs: admin, body: maxJSON, own: true}
+		all = append(all, route{path: "/api/v1/probe", methods: map[string]endpoint{
+			http.MethodPost: {handle: s.probe, needs: admin, body: maxJSON, own: true}}})
+	}
+	all = append(all, list)
 	if s.cfg.Snapshot != nil {
 		all = append(all, show("/api/v1/streams/{name}/snapshot.jpg", []string{PermissionRead}, s.snapshot))
 	}

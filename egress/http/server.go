@@ -39,6 +39,7 @@ type Config struct {
 	// Snapshot returns the latest frame of a stream, as it is or, with a width, no wider. It has until ctx ends. Its errors
 	// are ErrNoStream, and any other for no picture at the moment. nil: there is no route.
 	Snapshot func(ctx context.Context, name, variant string, width int) (Snapshot, error)
+	Cameras  Cameras // nil: cameras cannot be added
 }
 
 // Bounds on what visitors can take: connections, bytes and time. A visitor that sends its first request slowly or not
@@ -68,6 +69,10 @@ type Server struct {
 	ownPages  *http.CrossOriginProtection
 	cert      atomic.Pointer[tls.Certificate]
 	snapshots chan struct{} // holds one for each that is being made
+	followers chan struct{} // and one for each that follows the streams
+	probes    chan struct{} // and one for each camera that is looked at
+	live      live
+	closing   chan struct{} // closed when the server ends
 	listener  *limit.Listener
 	http      *http.Server
 	stop      func() error          // closes once
@@ -91,7 +96,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("http server: %w", err)
 	}
 	s := &Server{cfg: cfg, refusals: limit.NewRefusals(cfg.Log), page: page, hosts: newHosts(cfg.Hosts),
-		ownPages: http.NewCrossOriginProtection(), snapshots: make(chan struct{}, mostSnapshots)}
+		ownPages: http.NewCrossOriginProtection(), snapshots: make(chan struct{}, mostSnapshots),
+		followers: make(chan struct{}, mostFollow), closing: make(chan struct{}), probes: make(chan struct{}, mostProbes)}
+	s.live.status = s.status
 	for _, o := range cfg.Origins {
 		s.origins = append(s.origins, strings.ToLower(o))
 	}
@@ -168,6 +175,7 @@ func (s *Server) Close() error { return s.stop() }
 func (s *Server) shutdown() error {
 	closed := net.ErrClosed
 	s.end.CompareAndSwap(nil, &closed)
+	close(s.closing)
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
