@@ -151,6 +151,12 @@ func TestReplaceFile(t *testing.T) {
 	if err := replaceFile(path("none.yaml"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
+	if err := os.Chmod(path("real/rave.yaml"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if err := replaceFile(path("link.yaml"), []byte("newer")); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("a file that is read-only: %v", err)
+	}
 	// A folder cannot be replaced by a file: what fails leaves nothing behind.
 	if err := replaceFile(path("real"), []byte("x")); err == nil {
 		t.Error("a folder was replaced")

@@ -17,6 +17,9 @@ func replaceFile(path string, text []byte) (err error) {
 	if err != nil {
 		return err
 	}
+	if info.Mode().Perm()&0o200 == 0 { // as the copy is that a service gets: what is written there would not last
+		return fmt.Errorf("%s is read-only: %w", path, os.ErrPermission)
+	}
 	next, err := os.CreateTemp(filepath.Dir(path), ".rave-*") // the same folder: a rename crosses no file system
 	if err != nil {
 		return fmt.Errorf("%w: allow RAVE to write the folder", err)

@@ -5,6 +5,9 @@
 //	/api/v1/status                 all of it as JSON (type Status)
 //	/api/v1/streams[/NAME]         the streams as JSON (type Stream)
 //	/api/v1/streams/NAME/snapshot.jpg   the latest picture
+//	/api/v1/events                 the streams each second, as server-sent events
+//	/api/v1/openapi.json           the description of the API
+//	POST /api/v1/probe, /api/v1/streams   look at a camera and add it, by Config.Cameras
 //	/metrics                       Prometheus
 //	/healthz                       200 while the process lives
 //	/readyz                        200 once it serves, else 503; with the reasons as JSON (type Readiness)
