@@ -139,9 +139,6 @@ func (l *look) found() web.Found {
 	if size := l.seen.size.Load(); size != nil {
 		f.Video.Size = *size
 	}
-	if shot, err := l.session.Snapshot(l.ctx, engine.VariantOriginal, lookWidth); err == nil {
-		f.Preview = shot.JPEG
-	}
 	return f
 }
 
