@@ -18,12 +18,8 @@ type Snapshot struct {
 	Enhancer string        // that made it; empty for the original
 }
 
-// ErrNoStream and ErrNoPicture are what Config.Snapshot says, wrapped with the reason, when there is no such stream, or
-// one without a frame.
-var (
-	ErrNoStream  = errors.New("there is no such stream")
-	ErrNoPicture = errors.New("there is no picture")
-)
+// ErrNoStream is what Config.Snapshot says, wrapped or not, when there is no such stream.
+var ErrNoStream = errors.New("there is no such stream")
 
 // What a snapshot shows: the enhanced picture, the camera's, or the left half of that beside the right half of the
 // enhanced one.

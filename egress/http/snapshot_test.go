@@ -35,7 +35,7 @@ func TestSnapshot(t *testing.T) {
 		{"?variant=other", nil, 400, asked{}, "enhanced, original and compare"},
 		{"?width=0", nil, 400, asked{}, "16 to 7680"},
 		{"?width=1e9", nil, 400, asked{}, "16 to 7680"},
-		{"", fmt.Errorf("%w: its camera is away", ErrNoPicture), 503, asked{"cam", "enhanced", 0}, "its camera is away"},
+		{"", errors.New("no picture yet: its camera is away"), 503, asked{"cam", "enhanced", 0}, "its camera is away"},
 		{"", errors.New("worker died"), 503, asked{"cam", "enhanced", 0}, "worker died"},
 		{"", fmt.Errorf("cam: %w", ErrNoStream), 404, asked{"cam", "enhanced", 0}, `"cam"`},
 	} {
