@@ -123,7 +123,7 @@ func TestAddStreamRefuses(t *testing.T) {
 		text, err := AddStream([]byte(c.file), "rave.yaml", c.stream, c.environ)
 		var bad BadStreamError
 		isBad := errors.As(err, &bad)
-		if err == nil || c.want != "" && err.Error() != c.want || isBad != (c.is == BadStreamError{}) || !isBad && c.is != nil && !errors.Is(err, c.is) {
+		if err == nil || c.want != "" && err.Error() != c.want || isBad != errors.Is(c.is, BadStreamError{}) || !isBad && c.is != nil && !errors.Is(err, c.is) {
 			t.Errorf("%s: %v\n%s", c.name, err, text)
 		}
 		if err != nil && strings.Contains(err.Error(), "secret") {

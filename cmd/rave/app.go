@@ -256,8 +256,8 @@ func outward() net.IP {
 	if err != nil {
 		return nil
 	}
-	defer c.Close()
 	from, _ := c.LocalAddr().(*net.UDPAddr)
+	_ = c.Close()
 	return from.IP
 }
 
