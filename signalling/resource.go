@@ -61,7 +61,9 @@ func (x *Resource) Patch(w http.ResponseWriter, r *http.Request, pc *pion.PeerCo
 		return
 	}
 	candidates := parseFragment(fragment)
-	if x.candidates.Add(int32(len(candidates))) > MaxCandidates {
+	n := int32(len(candidates))
+	if x.candidates.Add(n) > MaxCandidates {
+		x.candidates.Add(-n)
 		problem.Write(w, http.StatusBadRequest, "more than %d candidates have come: connect again", MaxCandidates)
 		return
 	}

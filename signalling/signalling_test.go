@@ -75,3 +75,14 @@ func TestRead(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseFragment(f *testing.F) {
+	f.Add("a=mid:0\r\na=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host\r\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, c := range parseFragment(text) {
+			if !strings.HasPrefix(c.Candidate, "candidate:") || c.SDPMid == nil {
+				t.Errorf("candidate %+v", c)
+			}
+		}
+	})
+}

@@ -18,6 +18,7 @@ import (
 	pion "github.com/pion/webrtc/v4"
 
 	"rave/engine/media"
+	"rave/signalling"
 )
 
 // plan is what a viewer will get.
@@ -37,7 +38,7 @@ func (p *Path) choose(o offer) (plan, error) {
 		if reason == "" {
 			reason = p.name + " has not been seen yet"
 		}
-		return plan{}, refuse(http.StatusConflict, "unavailable", "The stream is not there", reason)
+		return plan{}, signalling.Refuse(http.StatusConflict, "unavailable", "The stream is not there", "%s", reason)
 	}
 	pl := plan{tracks: p.main.tracks}
 	var why string
@@ -96,7 +97,7 @@ func profileOf(t media.Track) string {
 func (p *Path) join(ctx context.Context, sdpOffer, host string) (*viewer, string, error) {
 	o, err := parseOffer(sdpOffer)
 	if err != nil {
-		return nil, "", refuse(http.StatusBadRequest, "bad-offer", "This offer cannot be answered", err.Error())
+		return nil, "", signalling.Refuse(http.StatusBadRequest, "bad-offer", "This offer cannot be answered", "%v", err)
 	}
 	pl, err := p.choose(o)
 	if err != nil {
@@ -113,7 +114,7 @@ func (p *Path) join(ctx context.Context, sdpOffer, host string) (*viewer, string
 	}
 	answer, err := v.negotiate(ctx, sdpOffer)
 	if err == nil && !p.attach(v, pl.tracks) {
-		err = refuse(http.StatusConflict, "unavailable", "The stream is not there", "the stream has just changed or ended: try again")
+		err = signalling.Refuse(http.StatusConflict, "unavailable", "The stream is not there", "the stream has just changed or ended: try again")
 	}
 	if err != nil {
 		v.close("its offer could not be answered")
@@ -133,7 +134,7 @@ func (p *Path) newViewer(ctx context.Context, pl plan, host string) (*viewer, er
 		return nil, err
 	}
 	v := &viewer{
-		path: p, id: newID(), etag: `"` + newID() + `"`, pc: pc, pace: pace, stop: make(chan struct{}),
+		path: p, resource: signalling.NewResource(), pc: pc, pace: pace, stop: make(chan struct{}),
 		wants: pl.picture, picture: pl.picture, listens: pl.listens,
 		video: newTrack(pion.RTPCodecTypeVideo, pl.video),
 	}
@@ -166,7 +167,7 @@ func (v *viewer) negotiate(ctx context.Context, sdpOffer string) (string, error)
 		tr.Sender().Transport().ICETransport().OnSelectedCandidatePairChange(v.route) // one for all tracks
 	}
 	if err := v.pc.SetRemoteDescription(pion.SessionDescription{Type: pion.SDPTypeOffer, SDP: sdpOffer}); err != nil {
-		return "", refuse(http.StatusBadRequest, "bad-offer", "This offer cannot be answered", err.Error())
+		return "", signalling.Refuse(http.StatusBadRequest, "bad-offer", "This offer cannot be answered", "%v", err)
 	}
 	return v.path.server.Answer(ctx, v.pc)
 }

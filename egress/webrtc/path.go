@@ -143,7 +143,7 @@ func (p *Path) attach(v *viewer, tracks []media.Track) bool {
 		p.mu.Unlock()
 		return false
 	}
-	p.viewers[v.id] = v
+	p.viewers[v.resource.ID] = v
 	first := len(p.viewers) == 1
 	p.mu.Unlock()
 	if first {
@@ -157,8 +157,8 @@ func (p *Path) attach(v *viewer, tracks []media.Track) bool {
 func (p *Path) detach(v *viewer) {
 	p.mu.Lock()
 	v.gone = true
-	last := p.viewers[v.id] == v && len(p.viewers) == 1
-	delete(p.viewers, v.id)
+	last := p.viewers[v.resource.ID] == v && len(p.viewers) == 1
+	delete(p.viewers, v.resource.ID)
 	p.mu.Unlock()
 	if last {
 		p.tellViewers()

@@ -19,6 +19,7 @@ import (
 	pion "github.com/pion/webrtc/v4"
 
 	"rave/egress/limit"
+	"rave/signalling"
 )
 
 // Config describes a Server. The zero value of each field stands for its default.
@@ -244,10 +245,10 @@ func (s *Server) admit() error {
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
-		return refuse(http.StatusServiceUnavailable, "closing", "RAVE is ending", "RAVE is ending: try again when it has started")
+		return signalling.Refuse(http.StatusServiceUnavailable, "closing", "RAVE is ending", "RAVE is ending: try again when it has started")
 	case s.viewers >= s.cfg.MaxViewers:
-		return refuse(http.StatusServiceUnavailable, "too-many-viewers", "Too many viewers",
-			fmt.Sprintf("there are %d viewers, and no more are allowed: raise webrtc.max_viewers", s.viewers))
+		return signalling.Refuse(http.StatusServiceUnavailable, "too-many-viewers", "Too many viewers",
+			"there are %d viewers, and no more are allowed: raise webrtc.max_viewers", s.viewers)
 	}
 	s.viewers++
 	return nil

@@ -1,8 +1,6 @@
 package webrtc
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"io"
 	"net/netip"
@@ -16,6 +14,7 @@ import (
 
 	"rave/egress/capture"
 	"rave/egress/gate"
+	"rave/signalling"
 )
 
 // Bounds of what waits for one viewer. What is older than that is not live any more.
@@ -27,19 +26,18 @@ const (
 
 // viewer is one peer that watches a path.
 type viewer struct {
-	path   *Path
-	id     string
-	etag   string
-	pc     *pion.PeerConnection
-	video  *track
-	sound  *track // nil: none
-	pace   *pacer
-	stop   chan struct{}
-	once   sync.Once
-	loops  sync.WaitGroup        // those of ours
-	lost   atomic.Bool           // it has asked for a keyframe and none has been sent since
-	expiry *time.Timer           // of the time to connect
-	batch  atomic.Pointer[batch] // nil: its packets do not go over UDP
+	path     *Path
+	resource *signalling.Resource
+	pc       *pion.PeerConnection
+	video    *track
+	sound    *track // nil: none
+	pace     *pacer
+	stop     chan struct{}
+	once     sync.Once
+	loops    sync.WaitGroup        // those of ours
+	lost     atomic.Bool           // it has asked for a keyframe and none has been sent since
+	expiry   *time.Timer           // of the time to connect
+	batch    atomic.Pointer[batch] // nil: its packets do not go over UDP
 
 	// With path.mu:
 	gone    bool
@@ -51,12 +49,6 @@ type viewer struct {
 	rest    time.Duration     // before it tries the full picture again: at retry
 	retry   time.Time         //
 	stepped time.Time         // when it went back to the full picture
-}
-
-func newID() string {
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // never fails
-	return hex.EncodeToString(id[:])
 }
 
 // uses reports whether a feed is sent to the viewer, or soon will be. It needs path.mu.
@@ -187,7 +179,7 @@ func (v *viewer) watchNetwork(now time.Time, u *unit) {
 	p.mu.Lock()
 	shifted := v.slower(now)
 	p.mu.Unlock()
-	p.log.Info("a viewer's network is too slow for the stream", "viewer", v.id[:8], "small_picture", shifted,
+	p.log.Info("a viewer's network is too slow for the stream", "viewer", v.resource.ID[:8], "small_picture", shifted,
 		"carries_kbps", v.pace.estimate.GetTargetBitrate()/1000, "needs_kbps", int(u.packer.need())/1000)
 	if shifted {
 		p.tellDemand()
@@ -234,7 +226,7 @@ func (v *viewer) listen(sender *pion.RTPSender) {
 func (v *viewer) close(reason string) {
 	v.once.Do(func() {
 		v.path.detach(v)
-		v.path.log.Info("a viewer has gone", "viewer", v.id[:8], "why", reason)
+		v.path.log.Info("a viewer has gone", "viewer", v.resource.ID[:8], "why", reason)
 		close(v.stop)
 		v.expiry.Stop()
 		v.path.server.ClosePeer(v.pc)
