@@ -139,6 +139,9 @@ func (l *look) found() web.Found {
 	if size := l.seen.size.Load(); size != nil {
 		f.Video.Size = *size
 	}
+	if shot, err := l.session.Snapshot(l.ctx, engine.VariantOriginal, lookWidth); err == nil {
+		f.Preview = shot.JPEG
+	}
 	return f
 }
 

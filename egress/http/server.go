@@ -37,7 +37,7 @@ type Config struct {
 	// are called from several goroutines. Without the function there is no route.
 	WHEP, WHIP func(path string) MediaHandler
 	// Snapshot returns the latest frame of a stream, as it is or, with a width, no wider. It has until ctx ends. Its errors
-	// are ErrNoStream, and any other for no picture at the moment. nil: there is no route.
+	// are ErrNoStream, and any other, which names the stream, for no picture at the moment. nil: there is no route.
 	Snapshot func(ctx context.Context, name, variant string, width int) (Snapshot, error)
 	Cameras  Cameras // nil: cameras cannot be added
 }

@@ -65,7 +65,7 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, _ visitor) {
 		return
 	case err != nil:
 		w.Header().Set("Retry-After", "1")
-		problem.Write(w, http.StatusServiceUnavailable, "stream %s: %v", name, err)
+		problem.Write(w, http.StatusServiceUnavailable, "%v", err)
 		return
 	}
 	h := w.Header()

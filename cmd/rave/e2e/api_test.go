@@ -15,6 +15,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"image/jpeg"
 	"io"
 	"math/big"
 	"net"
@@ -22,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,6 +87,12 @@ func TestAddCamera(t *testing.T) {
 	if v := found.Video; v.Codec != "h264" || v.Size == "" || v.FPS < fps-1 || v.FPS > fps+1 || v.Bitrate <= 0 || len(found.Audio) != 1 || found.Audio[0].Codec != "pcma" {
 		t.Errorf("found %+v", found)
 	}
+	preview, err := jpeg.Decode(bytes.NewReader(found.Preview))
+	if err != nil {
+		t.Errorf("the preview: %v", err)
+	} else if got := fmt.Sprintf("%dx%d", preview.Bounds().Dx(), preview.Bounds().Dy()); got != found.Video.Size {
+		t.Errorf("the preview has %s, and the camera %s", got, found.Video.Size)
+	}
 	var added struct{ Name, Detail string }
 	add := map[string]any{"name": "yard", "source": cam.URL, "username": "admin", "password": password, "transport": "tcp", "quality": []string{"lanczos"}}
 	if code := p.post("/api/v1/streams", add, &added); code != http.StatusCreated || added.Name != "yard" {
@@ -92,6 +100,9 @@ func TestAddCamera(t *testing.T) {
 	}
 	p.serves(ctx, "yard")
 	wait(ctx, t, watch(t, p.url("yard"), "tcp"), fps)
+	for _, variant := range []string{"enhanced", "original", "compare"} {
+		p.snapshot("yard", variant)
+	}
 	after, err := os.ReadFile(p.file)
 	if err != nil || !bytes.HasPrefix(after, bytes.TrimRight(before, "\n")) {
 		t.Errorf("the file, %v:\n%s\nwas\n%s", err, after, before)
@@ -107,6 +118,27 @@ func TestAddCamera(t *testing.T) {
 	}
 	keepsSecret(t, p, "yard")
 	followEvents(ctx, t, p)
+}
+
+// snapshot fetches the latest picture of a stream, at a width that it does not have, and checks that it is of now.
+func (p *program) snapshot(name, variant string) {
+	p.t.Helper()
+	began := time.Now()
+	resp, err := http.Get("http://" + p.http + "/api/v1/streams/" + name + "/snapshot.jpg?width=120&variant=" + variant)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	picture, err := jpeg.Decode(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		p.t.Errorf("snapshot %s: %d, %v", variant, resp.StatusCode, err)
+		return
+	}
+	age, err := strconv.ParseFloat(resp.Header.Get("Rave-Frame-Age-Ms"), 64)
+	p.t.Logf("snapshot %s: %v after %v, its picture %v ms old", variant, picture.Bounds(), time.Since(began), age)
+	if enhancer := resp.Header.Get("Rave-Enhancer"); err != nil || age < 0 || age > 5000 || picture.Bounds().Dx() != 120 || (enhancer == "") != (variant == "original") {
+		p.t.Errorf("snapshot %s: %v, age %v ms (%v), by %q", variant, picture.Bounds(), age, err, enhancer)
+	}
 }
 
 // followEvents reads events until they tell of a stream that gets pictures.
