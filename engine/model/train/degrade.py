@@ -51,6 +51,25 @@ class Atlas:
             out.append(x.round().clamp(0, 255).byte().flatten())
         return torch.cat(out)
 
+    def places(self, side, count, held, rng):
+        """Places of squares of `side` large pixels, an int tensor [count,3] of picture, y, x: the more detail, the likelier (its root)."""
+        weights = np.where(self.held == held, self.sizes, 0).astype(np.float64)
+        picture = rng.choice(len(weights), 4 * count, p=weights / weights.sum())
+        height, width = self.height.cpu().numpy()[picture], self.width.cpu().numpy()[picture]
+        y, x = ((rng.random(4 * count) * (s - side + 1)).astype(int) for s in (height, width))
+        detail = np.zeros(4 * count)
+        for p in np.unique(picture):
+            h, w = int(self.height[p]), int(self.width[p])
+            image = self.flat[int(self.start[p]):int(self.start[p]) + h * w].view(h, w).double()
+            change = (4 * image[1:-1, 1:-1] - image[:-2, 1:-1] - image[2:, 1:-1] - image[1:-1, :-2] - image[1:-1, 2:]).abs()
+            total = F.pad(change, [2, 1, 2, 1]).cumsum(0).cumsum(1).cpu().numpy()
+            of = picture == p
+            t, l = y[of], x[of]
+            detail[of] = total[t + side, l + side] - total[t, l + side] - total[t + side, l] + total[t, l]
+        root = np.sqrt(detail / side**2 + 0.5)
+        kept = rng.choice(4 * count, count, p=root / root.sum())
+        return torch.from_numpy(np.stack([picture, y, x], 1)[kept]).to(self.device)
+
     def large(self, picture, y, x):
         """Pixels of the pictures: indices [B], [B,H], [B,W] -> uint8 [B,H,W]"""
         return self.flat[self._index(picture, y, x)]
@@ -70,7 +89,7 @@ def _settings(rng, n):
         rate = f"{int(np.exp(rng.uniform(np.log(0.03), np.log(0.22))) * area * 25 / 1000)}k"
         control = ["-b:v", rate, "-maxrate", rate, "-bufsize", rate]
     else:
-        control = ["-crf", str(rng.integers(17, 36))]
+        control = ["-crf", str(rng.integers(17, 35))]
     if n % 4 == 1:
         preset = ["-preset", str(rng.choice(["ultrafast", "superfast", "veryfast"])), "-x265-params",
                   "bframes=0:rc-lookahead=0:keyint=50:log-level=none:pools=none:frame-threads=1"]
@@ -100,9 +119,10 @@ class Clips:
             low, high = np.maximum(0, -v * (FRAMES - 1)), space - np.maximum(0, v * (FRAMES - 1))
             places.append((low + rng.random(shape) * (high - low + 1)).astype(int))
         self.kind = rng.choice(len(KINDS), shape, p=CHANCES)
-        self.noise = np.where(rng.random(shape) < 0.55, 0, rng.choice([0.7, 1.5, 2.5, 4.0], shape, p=[0.4, 0.35, 0.2, 0.05]))
-        self.smeared = rng.random(shape) < 0.4       # noise that the camera's own filter has blurred
-        self.halo = np.where(rng.random(shape) < 0.15, rng.uniform(0.2, 0.8, shape), 0)  # the camera's own sharpening
+        # Noise, blur and halos that the goal lacks teach smoothing: there are few of them.
+        self.noise = np.where(rng.random(shape) < 0.65, 0, rng.choice([0.7, 1.2, 2.0, 3.0], shape, p=[0.4, 0.35, 0.2, 0.05]))
+        self.smeared = rng.random(shape) < 0.3       # noise that the camera's own filter has blurred
+        self.halo = np.where(rng.random(shape) < 0.05, rng.uniform(0.2, 0.6, shape), 0)  # the camera's own sharpening
         dev = atlas.device
         self.picture = torch.from_numpy(picture).to(dev)
         frames = np.arange(FRAMES)
@@ -119,6 +139,8 @@ class Clips:
         # Restoration learns from tiles whose encoder saw no strong noise and no halos: what it should give back is known.
         self.plain = torch.from_numpy(np.argwhere((self.noise <= 1) & (self.halo == 0))).to(dev)
         self.every = torch.from_numpy(np.argwhere(np.ones(shape, bool))).to(dev)
+        # Where nothing moves and little is noisy, what changes from frame to frame is the encoder's doing.
+        self.still = torch.from_numpy(np.argwhere((speed[0] == 0) & (speed[1] == 0) & (self.noise <= 0.7))).to(dev)
 
     def _mosaic(self, atlas, n, generator):
         """uint8 [FRAMES, ROWS*TILE, COLS*TILE]: what the encoder is fed."""

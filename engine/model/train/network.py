@@ -99,6 +99,19 @@ def torch_module(shape, expand=2, half=False):
                 w = w - w.mean((1, 2, 3), keepdim=True)
             return w + self.centre if self.residual else w
 
+        @torch.no_grad()
+        def begin_with(self, kernel, bias):
+            """The folded kernel becomes `kernel`; the extra parameters have no effect yet."""
+            kernel = torch.from_numpy(kernel).to(self.wide.device)
+            if self.residual:
+                kernel = kernel - self.centre
+            o = len(kernel)
+            self.wide[:o].copy_(kernel)
+            if self.narrow is not None:
+                self.narrow.zero_()
+                self.narrow.fill_diagonal_(1)
+            self.bias.copy_(torch.from_numpy(bias))
+
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
@@ -109,6 +122,7 @@ def torch_module(shape, expand=2, half=False):
             self.register_buffer("start", torch.from_numpy(base_kernel(shape)))
             self.base_change = nn.Parameter(torch.zeros_like(self.start)) if shape.scale > 1 else None
             self.quantise = None  # a quantize.Fake, during quantisation-aware training
+            self.leak = None      # a tensor: how much of what is below zero passes a ReLU, early in training
 
         def base(self):
             if self.base_change is None:
@@ -125,7 +139,7 @@ def torch_module(shape, expand=2, half=False):
             layers = [self.first, *self.inner, self.last]
             for n, layer in enumerate(layers):
                 w, b = layer.weight(), layer.bias
-                if self.quantise:
+                if self.quantise and n > 0:  # the first layer's integers are chosen at export, so that flat areas stay flat
                     w = self.quantise.weight(w)
                 last = n == len(layers) - 1
                 if n == 0:
@@ -136,10 +150,25 @@ def torch_module(shape, expand=2, half=False):
                     w, b = w.to(torch.bfloat16), b.to(torch.bfloat16)
                 y = nn.functional.conv2d(y, w.contiguous(memory_format=torch.channels_last), b)
                 if not last:
-                    y = torch.relu(y)
+                    y = torch.relu(y) if self.leak is None else torch.maximum(y, y * self.leak.to(y.dtype))
                 if self.quantise:
                     y = self.quantise.activation(n, y)
             return y + self.middle(base, y.shape[2])
+
+        @torch.no_grad()
+        def begin_with(self, arrays, layers):
+            """Takes over the weights of a trained network of the same width (arrays_of's), of as many layers or fewer."""
+            f, u = shape.features, shape.unshuffle
+            first = arrays["w0"].reshape(f, 3, u, 3, u).transpose(0, 2, 4, 1, 3).reshape(f, u * u, 3, 3)
+            self.first.begin_with(first, arrays["b0"])
+            for n, layer in enumerate(self.inner, 1):
+                if n <= layers:
+                    layer.begin_with(arrays[f"w{n}"], arrays[f"b{n}"])
+                else:  # a new layer lets everything pass
+                    layer.begin_with(np.zeros((f, f, 3, 3), np.float32) + layer.centre.cpu().numpy(), np.zeros(f, np.float32))
+            self.last.begin_with(arrays[f"w{layers + 1}"], arrays[f"b{layers + 1}"])
+            if self.base_change is not None:
+                self.base_change.copy_(torch.from_numpy(arrays["base"]).to(self.start.device) - self.start)
 
         @staticmethod
         def middle(x, side):

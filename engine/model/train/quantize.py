@@ -2,7 +2,7 @@
 
 Activations are uint8 with zero at 0 (the last layer's: zero at 128), one fixed scale a layer, from the largest values that the float
 network gave on training data. Weights are int8 per output channel and use 7 bits (-63..63): x86 without VNNI adds pairs of products in
-16 bits, which 8-bit weights overflow.
+16 bits, which 8-bit weights overflow (on such a processor 32x4 lost 5 dB with them; 7 bits cost 0.02 dB).
 """
 import torch
 
@@ -20,6 +20,11 @@ class Fake:
     def __init__(self, layers, device):
         self.scales = [torch.zeros((), device=device) for _ in range(layers)]
         self.observing = True
+
+    def narrow(self, factor):
+        """Finer steps for all activations but the last: what is clipped then, training moves."""
+        for s in self.scales[:-1]:
+            s.mul_(factor)
 
     def weight(self, w):
         if self.observing:

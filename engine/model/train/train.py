@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """Trains all networks of family.py at once on one GPU, for a given number of seconds, then int8 twins for some more.
 
-Usage: python3 train.py PHOTOS.zip OUT_FOLDER SECONDS INT8_SECONDS [NAME ...]      (names: only these)
+Usage: python3 train.py PHOTOS.zip OUT_FOLDER SECONDS INT8_SECONDS [--begin FOLDER] [NAME ...]      (names: only these)
 
-Writes OUT_FOLDER/NAME.npz (averaged weights), NAME-int8.npz, and train.json with every network's dB on held-out pictures.
+A network begins with the weights in FOLDER/NAME.npz, from an earlier run, if there are such; otherwise with nothing.
+Writes OUT_FOLDER/NAME.npz (averaged weights), NAME-ptq.npz (the same and the activations' scales), NAME-int8.npz (trained on with
+int8's rounding), and train.json with every network's dB on held-out pictures.
 All steps of all networks are one CUDA graph; networks that see the same kind of pairs share a batch.
 """
+import argparse
 import dataclasses
 import hashlib
 import json
 import pathlib
-import sys
 import time
 
 import numpy as np
@@ -24,7 +26,9 @@ from quantize import Fake
 
 EDGE = 8                    # small pixels at a tile's edge that a neighbour's content may have touched
 MOSAICS = {2: 144, 4: 36}   # encoded clips: 24 tiles of 8 frames each
-EPSILON = 1e-3
+EPSILON = 4e-3              # Charbonnier's: an error of a level counts by its square, a large one by its size
+STILL_EPSILON = 5e-4
+FLICKER, FLICKER_INT8 = 0.5, 1.0    # weight of what changes between two frames of a still clip: few pixels do
 
 
 class Batches:
@@ -34,55 +38,80 @@ class Batches:
         self.atlas, self.clips, self.scale, self.clean, self.crop, self.batch = atlas, clips, scale, clean, crop, batch
         self.factor = max(2, scale)      # restoration (scale 1) works on pictures shrunk by 2
         dev = atlas.device
-        weights = np.where(atlas.held == held, atlas.sizes, 0).astype(np.float64)
         rng = np.random.default_rng(1)
-        self.pictures = torch.from_numpy(rng.choice(len(weights), 16384, p=weights / weights.sum())).to(dev)
+        self.places = atlas.places(self.factor * crop, 65536, held, rng)
         self.kinds = torch.from_numpy(rng.choice(len(degrade.KINDS), 16384, p=degrade.CHANCES)).to(dev)
         self.tiles = clips.plain if scale == 1 else clips.every
+        # The first places of a batch: pairs of frames of still clips, for the networks that see cameras at all.
+        self.pairs = batch // 10 if 0 < clean < 1 else 0
+        rest = 1 - 2 * self.pairs / batch
+        self.clean_chance = torch.full((batch,), min(1, clean / rest), device=dev)
+        self.clean_chance[:2 * self.pairs] = 0
 
     def _random(self, n):
         """Whole numbers from 0 to n-1; n a number or a tensor [B]"""
         return (torch.rand(self.batch, device=self.atlas.device) * n).long()
 
+    def _refresh(self):
+        """What an encoder changes now and then in a third of the blocks of a still picture: a level here and there, [pairs,C,C]."""
+        n, c, dev = self.pairs, self.crop, self.atlas.device
+
+        def blocks(kind, side):
+            i = torch.arange(c, device=dev) // side
+            return kind(n, -(-c // side), -(-c // side), device=dev)[:, i[:, None], i]
+        change = 0.4 * (blocks(torch.randn, 1) + blocks(torch.randn, 2))
+        return change.round() * (blocks(torch.rand, 8) < 0.33)
+
     def draw(self):
-        """input float [B,1,C,C] 0..1, goal float [B,1,sC,sC] 0..1"""
+        """input float [B,1,C,C] 0..1, goal float [B,1,sC,sC] 0..1; the first pairs are 0 and 1, 2 and 3 …"""
         c, k, b, atlas, clips = self.crop, self.factor, self.batch, self.atlas, self.clips
         dev = atlas.device
-        clean = torch.rand(b, device=dev) < self.clean
-        tile = self.tiles[self._random(len(self.tiles))]
-        e, t, f = tile[:, 0], tile[:, 1], self._random(degrade.FRAMES)
+        clean = torch.rand(b, device=dev) < self.clean_chance
+        tile, f = self.tiles[self._random(len(self.tiles))], self._random(degrade.FRAMES)
         # Even offsets: the network's blocks keep their place in the codec's grid; flips keep it too.
         oy, ox = (EDGE + 2 * self._random((degrade.TILE - 2 * EDGE - c) // 2 + 1) for _ in "yx")
-        any_picture = self.pictures[self._random(len(self.pictures))]
-        picture = torch.where(clean, any_picture, clips.picture[e, t])
-        kind = torch.where(clean, self.kinds[self._random(len(self.kinds))], clips.kind[e, t])
-        free_y, free_x = (self._random(side[any_picture] - k * c + 1) for side in (atlas.height, atlas.width))
-        top = torch.where(clean, free_y, clips.y[e, t, f] + k * oy)
-        left = torch.where(clean, free_x, clips.x[e, t, f] + k * ox)
-        steps = torch.arange(c, device=dev)
         flip = torch.rand(3, b, device=dev) < 0.5
+        if self.pairs:
+            n = 2 * self.pairs
+            tile[:n] = clips.still[self._random(len(clips.still))[:n]]
+            for drawn in (tile, oy, ox):
+                drawn[1:n:2] = drawn[0:n:2]
+            f[1:n:2] = (f[0:n:2] + 1 + f[1:n:2] % (degrade.FRAMES - 1)) % degrade.FRAMES  # another frame of the clip
+            flip[:, 1:n:2] = flip[:, 0:n:2]
+        e, t = tile[:, 0], tile[:, 1]
+        place = self.places[self._random(len(self.places))]
+        picture = torch.where(clean, place[:, 0], clips.picture[e, t])
+        kind = torch.where(clean, self.kinds[self._random(len(self.kinds))], clips.kind[e, t])
+        top = torch.where(clean, place[:, 1], clips.y[e, t, f] + k * oy)
+        left = torch.where(clean, place[:, 2], clips.x[e, t, f] + k * ox)
+        steps = torch.arange(c, device=dev)
         sy, sx = (torch.where(m[:, None], c - 1 - steps, steps) for m in flip[:2])
         shrunk = atlas.small(k, kind, picture, top[:, None] + k * sy, left[:, None] + k * sx).float()
         row, col = t // degrade.COLS * degrade.TILE + oy, t % degrade.COLS * degrade.TILE + ox
         seen = clips.frames[e[:, None, None], f[:, None, None], (row[:, None] + sy)[:, :, None], (col[:, None] + sx)[:, None, :]]
-        # One in six of the clean inputs gets sensor noise of up to 3 levels; not where a network learns clean pictures alone.
-        sigma = 3 * torch.rand(b, 1, 1, device=dev) * (torch.rand(b, 1, 1, device=dev) < (0.17 if self.clean < 1 else 0))
-        noisy = (shrunk + sigma * torch.randn_like(shrunk)).round().clamp(0, 255)
+        # One in six of the clean inputs is noisy, and so is its goal, by the same noise: what a camera of more pixels would have seen.
+        share = 0.17 if self.clean < 1 and self.scale > 1 else 0
+        sigma = 8 * torch.rand(b, 1, 1, device=dev) ** 3 * (torch.rand(b, 1, 1, device=dev) < share) * clean[:, None, None]
+        noise = k * sigma * torch.randn(b, k * c, k * c, device=dev)
+        noisy = (shrunk + F.avg_pool2d(noise[:, None], k)[:, 0]).round().clamp(0, 255)
         small = torch.where(clean[:, None, None], noisy, seen.float())
+        if self.pairs:
+            second = small[1:2 * self.pairs:2]
+            second.copy_((second + self._refresh()).clamp(0, 255))
         if self.scale == 1:
             goal = shrunk
         else:
             large = torch.arange(k * c, device=dev)
             ly, lx = (torch.where(m[:, None], k * c - 1 - large, large) for m in flip[:2])
-            goal = atlas.large(picture, top[:, None] + ly, left[:, None] + lx).float()
+            goal = (atlas.large(picture, top[:, None] + ly, left[:, None] + lx) + noise).clamp(0, 255)
         turn = flip[2][:, None, None]
         small, goal = (torch.where(turn, p.transpose(1, 2), p)[:, None] / 255 for p in (small, goal))
         return small, goal
 
 
 class Run:
-    def __init__(self, job, device, module=None, rate=None):
-        self.job, self.shape, self.peak = job, job.shape, rate or job.rate
+    def __init__(self, job, device, module=None, rate=None, flicker=FLICKER):
+        self.job, self.shape, self.peak, self.flicker = job, job.shape, rate or job.rate, flicker
         self.net = module or network.torch_module(job.shape, job.expand, job.half).to(device)
         self.params = list(self.net.parameters())
         self.mean = [p.detach().clone() for p in self.params]
@@ -100,10 +129,13 @@ class Run:
         base = self.net.middle(F.conv2d(small, self.start, stride=self.shape.unshuffle), out.shape[2])
         return out - goal, base - goal
 
-    def step(self, small, goal):
+    def step(self, small, goal, pairs):
         self.opt.zero_grad(set_to_none=False)
         error, _ = self.error(small, goal)
         loss = torch.sqrt(error * error + EPSILON**2).mean()
+        if pairs:  # both have the same goal, so the difference of their errors is that of the outputs
+            change = error[0:2 * pairs:2] - error[1:2 * pairs:2]
+            loss = loss + self.flicker * torch.sqrt(change * change + STILL_EPSILON**2).mean()
         loss.backward()
         grads = [p.grad for p in self.params]
         total = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
@@ -149,14 +181,14 @@ def graph_of(runs, batches, device):
         drawn = {g: b.draw() for g, b in batches.items()}
         if not streams:
             for r in runs:
-                r.step(*drawn[r.job.group])
+                r.step(*drawn[r.job.group], batches[r.job.group].pairs)
             return
         here = torch.cuda.current_stream()
         for i, r in enumerate(runs):
             side = streams[i % len(streams)]
             side.wait_stream(here)
             with torch.cuda.stream(side):
-                r.step(*drawn[r.job.group])
+                r.step(*drawn[r.job.group], batches[r.job.group].pairs)
         for side in streams:
             here.wait_stream(side)
     if device.type != "cuda":
@@ -180,6 +212,8 @@ def train(runs, step, seconds, device, warm_up=1500, log=print):
     while (part := (time.time() - begin) / seconds) < 1:
         for r in runs:
             r.rate.fill_(max(1e-7, r.peak * min(1.0, (steps + 1) / warm_up) * (0.5 + 0.5 * np.cos(np.pi * part))))
+            if r.net.leak is not None:
+                r.net.leak.fill_(max(0.0, 0.1 - 0.2 * part))
         for _ in range(10 if device.type == "cuda" else 1):
             step()
             steps += 1
@@ -198,9 +232,58 @@ def recipe():
     return hashlib.sha256(b"".join((here / f).read_bytes() for f in files)).hexdigest()[:16]
 
 
+def begin_with(run, folder, device):
+    """Gives a network the weights of an earlier run; one that has none starts with ReLUs that leak, so that it does not die. Says which."""
+    path = folder / f"{run.job.name}.npz" if folder else None
+    if path is None or not path.exists():
+        run.net.leak = torch.zeros((), device=device)
+        print(f"{run.job.name} begins with nothing", flush=True)
+        return
+    arrays = dict(np.load(path))
+    shape = network.Shape.parse(str(arrays["shape"]))
+    run.net.begin_with(arrays, shape.layers)
+    for p, m in zip(run.params, run.mean):
+        m.copy_(p.detach())
+    print(f"{run.job.name} begins with {shape} of recipe {arrays['recipe']}", flush=True)
+
+
+def twins_of(runs, batches_for, device):
+    """Twins of networks that are to be int8, with scales of their activations from 8 batches."""
+    twins = []
+    for r in runs:
+        r.averaged()
+        twin = network.torch_module(r.shape, r.job.expand, False).to(device)
+        twin.load_state_dict(r.net.state_dict())
+        twin.quantise = Fake(r.shape.layers + 2, device)
+        with torch.no_grad():
+            watch = batches_for([r])[r.job.group]
+            for _ in range(8):
+                twin(watch.draw()[0])
+        twin.quantise.observing = False
+        twins.append(Run(r.job, device, twin, rate=1e-4, flicker=FLICKER_INT8))
+        r.averaged()
+    return twins
+
+
+def scales_of(twin):
+    return np.array([s.item() for s in twin.net.quantise.scales])
+
+
+def arguments():
+    args = argparse.ArgumentParser()
+    args.add_argument("photos")
+    args.add_argument("folder", type=pathlib.Path)
+    args.add_argument("seconds", type=float)
+    args.add_argument("int8_seconds", type=float)
+    args.add_argument("--begin", type=pathlib.Path)
+    args.add_argument("names", nargs="*")
+    return args.parse_intermixed_args()
+
+
 def main():
-    path, folder, seconds, int8_seconds = sys.argv[1], pathlib.Path(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
-    jobs = [j for j in JOBS if not sys.argv[5:] or j.name in sys.argv[5:]]
+    args = arguments()
+    path, folder, seconds, int8_seconds = args.photos, args.folder, args.seconds, args.int8_seconds
+    jobs = [j for j in JOBS if not args.names or j.name in args.names]
     begin = time.time()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
@@ -221,6 +304,8 @@ def main():
     def batches_for(runs):
         return {g: Batches(atlas, clips[max(2, g[0])], *g[:3], 2 if small else g[3]) for g in {r.job.group for r in runs}}
     runs = [Run(j, device) for j in sorted(jobs, key=lambda j: -j.shape.macs())]
+    for r in runs:
+        begin_with(r, args.begin, device)
     steps = train(runs, graph_of(runs, batches_for(runs), device), seconds, device)
     report = {"recipe": recipe(), "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu", "steps": steps,
               "seconds": seconds, "networks": {}}
@@ -234,22 +319,15 @@ def main():
         (folder / "train.json").write_text(json.dumps(report, indent=1))
     for r in runs:
         finish(r, r.job.name)
-    twins = []
-    for r in [r for r in runs if r.job.int8]:
-        r.averaged()
-        twin = network.torch_module(r.shape, r.job.expand, False).to(device)
-        twin.load_state_dict(r.net.state_dict())
-        twin.quantise = Fake(r.shape.layers + 2, device)
-        with torch.no_grad():
-            watch = batches_for([r])[r.job.group]
-            for _ in range(8):
-                twin(watch.draw()[0])
-        twin.quantise.observing = False
-        twins.append(Run(r.job, device, twin, rate=2e-4))
+    twins = twins_of([r for r in runs if r.job.int8], batches_for, device)
+    for t in twins:
+        t.save(folder, t.job.name + "-ptq", recipe=recipe(), steps=steps, activations=scales_of(t))
+        t.net.quantise.narrow(0.8)
+    (folder / "floats").touch()
     if twins and int8_seconds > 0:
         report["int8_steps"] = train(twins, graph_of(twins, batches_for(twins), device), int8_seconds, device, warm_up=300)
         for r in twins:
-            finish(r, r.job.name + "-int8", activations=np.array([s.item() for s in r.net.quantise.scales]))
+            finish(r, r.job.name + "-int8", activations=scales_of(r))
     print(f"{time.time() - begin:.0f} s in all", flush=True)
 
 
