@@ -18,6 +18,10 @@ var (
 	liveX2 []byte
 	//go:embed live-x2-xs.onnx
 	liveX2XS []byte
+	//go:embed live-x2-s.onnx
+	liveX2S []byte
+	//go:embed live-x2-m.onnx
+	liveX2M []byte
 	//go:embed live-x2-xs-clean.onnx
 	liveX2XSClean []byte
 	//go:embed live-x2-s-clean.onnx
@@ -40,6 +44,8 @@ func embedded() map[string]Network {
 	for name, data := range map[string][]byte{
 		"live-x2":          liveX2,
 		"live-x2-xs":       liveX2XS,
+		"live-x2-s":        liveX2S,
+		"live-x2-m":        liveX2M,
 		"live-x2-xs-clean": liveX2XSClean,
 		"live-x2-s-clean":  liveX2SClean,
 		"live-x2-m-clean":  liveX2MClean,

@@ -11,7 +11,6 @@ class Job:
     clean: float = 0.6        # share of clean pairs; the rest are frames of simulated cameras
     rate: float = 8e-4        # learning rate
     expand: int = 2           # extra parameters during training (network.Folded); 0: none
-    int8: bool = False        # make an int8 twin at the end
 
     @property
     def group(self):
@@ -34,9 +33,9 @@ JOBS = [
     job("16x3-mix", "16x3"),
     job("24x3-mix", "24x3"),
     job("32x2-mix", "32x2"),
-    job("32x4-mix", "32x4", int8=True),
-    job("32x4-more", "32x4", clean=0.8, int8=True),
-    job("48x4-mix", "48x4", rate=6e-4, int8=True),
+    job("32x4-mix", "32x4"),
+    job("32x4-more", "32x4", clean=0.8),
+    job("48x4-mix", "48x4", rate=6e-4),
     # GPU
     job("64x5-mix", "64x5", rate=4e-4),
 ]

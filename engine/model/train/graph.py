@@ -96,13 +96,13 @@ def flat_residual(shape, a):
     return x
 
 
-def _integers(w):
+def integers(w):
     """[O,...] -> int8 weights and their scales [O]."""
     scale = np.maximum(np.abs(w).max((1, 2, 3)), 1e-8) / LEVELS
     return np.rint(w / scale[:, None, None, None]).astype(int), scale
 
 
-def _zero_sum(q, w, scale):
+def zero_sum(q, w, scale):
     """Moves the integers that rounding moved most, until each filter sums to zero: flat areas stay flat in int8 too."""
     for o in range(len(q)):
         while (total := q[o].sum()) != 0:
@@ -122,9 +122,9 @@ def int8_model(shape, arrays, metadata):
     ints, wscales, biases = [], [], []
     before = 1 / 255
     for i in range(n + 1):
-        q, s = _integers(a[f"w{i}"])
+        q, s = integers(a[f"w{i}"])
         if i == 0:
-            q = _zero_sum(q, a["w0"], s)
+            q = zero_sum(q, a["w0"], s)
         ints.append(q)
         wscales.append(s)
         biases.append(np.rint(a[f"b{i}"] / (before * s)))

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes docs/models.md from the figures of one training run (results.json beside this file).
+"""Writes docs/models.md from the figures of training runs (results.json beside this file).
 
-Usage: python3 report.py collect FOLDER     gathers FOLDER's train.json, cpu.json, gpu.json and m-*.json into results.json
-       python3 report.py write              docs/models.md (make model-report)
+Usage: python3 report.py collect FOLDER ...     gathers each run's train.json, cpu.json, gpu.json and m-*.json into results.json,
+                                                a later run's figures over an earlier one's
+       python3 report.py write                  docs/models.md (make model-report)
 """
 import json
 import pathlib
@@ -12,27 +13,34 @@ HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "results.json"
 PAGE = HERE.parents[2] / "docs" / "models.md"
 RATES = ("crf 23", "crf 28", "crf 33", "1000k", "500k", "250k")
-# Shipped name -> name of the training run. live-x2 is of the recipe before.
-SHIPPED = {"live-x2-xs": "16x3", "live-x2-xs-clean": "16x3-clean", "live-x2": "live-x2", "live-x2-s-clean": "32x4-clean-int8",
-           "live-x2-m-clean": "48x3-clean-int8", "live-x2-l-clean": "64x5-clean"}
+# Shipped name -> name in the training runs. live-x2 is of the recipe before both.
+SHIPPED = {"live-x2-xs": "16x3-mix", "live-x2": "live-x2", "live-x2-s": "32x2-mix", "live-x2-m": "32x4-mix", "live-x2-l": "64x5-mix",
+           "live-x2-xs-clean": "16x3-clean", "live-x2-s-clean": "32x4-clean-int8", "live-x2-m-clean": "48x3-clean-int8",
+           "live-x2-l-clean": "64x5-clean"}
+INT8 = ("-int8", "-ptq")    # trained with int8's rounding; only rounded
 
 
-def collect(folder):
-    from family import JOBS  # the page is written without numpy
+def timed_as(name):
+    """The name under which a network's time stands: time is the shape's."""
+    shape = {"live-x2": "24x3"}.get(name, name.split("-")[0])
+    return shape + ("-int8" if name.endswith(INT8) else "")
 
-    def read(name):
-        return json.loads((folder / name).read_text())
-    pictures, clips = {}, {}
-    for path in sorted(folder.glob("m-*.json")):
-        part = json.loads(path.read_text())
-        pictures |= part["pictures"]
-        for r in part["clips"]:
-            key = "/".join((r["clip"], r["rate"], f"x{r['scale']}", r["method"]))
-            clips[key] = {k: round(v, 4) for k, v in r.items() if isinstance(v, float)}
-    gpu = {k: v for k, v in read("gpu.json").items() if "ms" in v}
-    results = {"train": read("train.json"), "cpu": read("cpu.json"), "share": {j.name: j.clean for j in JOBS}, "gpu": gpu,
-               "pictures": pictures, "clips": clips}
-    RESULTS.write_text(json.dumps(results, indent=0, sort_keys=True))
+
+def collect(folders):
+    out = {"runs": [], "cpu": {}, "gpu": {}, "pictures": {}, "clips": {}}
+    for folder in folders:
+        def read(name, folder=folder):
+            return json.loads(path.read_text()) if (path := folder / name).exists() else {}
+        out["runs"].append(read("train.json"))
+        out["cpu"] |= {timed_as(k.removesuffix(".onnx")): v for k, v in read("cpu.json").items()}
+        out["gpu"] |= {timed_as(k): v for k, v in read("gpu.json").items() if "ms" in v}
+        for path in sorted(folder.glob("m-*.json")):
+            part = json.loads(path.read_text())
+            out["pictures"] |= part["pictures"]
+            for r in part["clips"]:
+                key = "/".join((r["clip"], r["rate"], f"x{r['scale']}", r["method"]))
+                out["clips"][key] = {k: round(v, 4) for k, v in r.items() if isinstance(v, float)}
+    RESULTS.write_text(json.dumps(out, indent=0, sort_keys=True))
 
 
 class Figures:
@@ -57,12 +65,17 @@ class Figures:
         return self.clips[f"{clip}/{rate}/x2/{method}"]["flicker"] / self.clips[f"{clip}/{rate}/x2/lanczos"]["flicker"]
 
     def cpu(self, name):
-        found = self.data["cpu"].get({"live-x2": "24x3"}.get(name, name.replace("-clean", "").replace("-plain", "")) + ".onnx")
+        found = self.data["cpu"].get(timed_as(name))
         return f"{found[1]:.2f}" if found else "–"
 
     def gpu(self, name):
-        found = self.data["gpu"].get(name.replace("-clean", ""))  # time is the shape's
+        found = self.data["gpu"].get(timed_as(name))
         return f"{found['ms']:.2f}" if found else "–"
+
+    def network(self, name):
+        """What the runs say of a network: the float one's entry for those in int8. None: of no run."""
+        plain = name.removesuffix("-int8").removesuffix("-ptq")
+        return next((r["networks"][plain] for r in self.data["runs"] if plain in r["networks"]), None)
 
 
 def table(head, rows):
@@ -83,12 +96,15 @@ HEAD = ("network", "pictures", "security, CRF 28", "hand-held, CRF 28", "night, 
 
 
 def candidates(f):
-    networks = f.data["train"]["networks"]
-    order = sorted((n for n in networks if n in f.data["pictures"] and networks[n]["shape"].count("*") == 0),
-                   key=lambda n: (networks[n]["macs"], n))
+    found = {n: f.network(n) for n in f.data["pictures"]}
+    found = {n: w for n, w in found.items() if w and "*" not in w["shape"]}
+
+    def label(n, w):
+        return (w["shape"] + (", int8" if n.endswith("-int8") else ", int8, only rounded" if n.endswith("-ptq") else "")
+                + ("" if w["expand"] else ", not expanded"))
     return table(("shape", "clean share", "kMAC/pixel", *HEAD[1:]), [
-        (f"{networks[n]['shape']}{', int8' if networks[n]['int8'] else ''}{', not expanded' if not networks[n]['expand'] else ''}",
-         f"{f.data['share'][n.removesuffix('-int8')]:.0%}", f"{networks[n]['macs'] / 1000:.1f}", *row(f, n, n)[1:]) for n in order])
+        (label(n, w), f"{w['share']:.0%}", f"{w['macs'] / 1000:.1f}", *row(f, n, n)[1:])
+        for n, w in sorted(found.items(), key=lambda i: (i[1]["macs"], i[1]["share"], i[0]))])
 
 
 def restoration(f):
@@ -109,12 +125,12 @@ def times_four(f):
 def write():
     f = Figures(json.loads(RESULTS.read_text()))
     text = (HERE / "models.md.in").read_text()
-    train = f.data["train"]
+    def said(run):
+        return f"{run['steps']} steps in {run['seconds']:.0f} s on one {run['device']}, recipe {run['recipe']}"
     parts = {"SHIPPED": table(HEAD, [row(f, n, n) for n in ("bicubic",)] + [row(f, f"`{n}`", m) for n, m in SHIPPED.items()]),
              "CANDIDATES": candidates(f), "RESTORATION": restoration(f), "TIMES4": times_four(f),
              "CROPS": "".join(f"{p.stem}:\n\n![crops](models/{p.name})\n\n" for p in sorted((PAGE.parent / "models").glob("*.png"))),
-             "RUN": f"{train['steps']} steps in {train['seconds']:.0f} s on one {train['device']}, then {train['int8_steps']} for int8; "
-                    f"recipe {train['recipe']}"}
+             "RUNS": "; ".join(said(run) for run in f.data["runs"])}
     for name, part in parts.items():
         text = text.replace(f"@{name}@", part)
     PAGE.write_text(text)
@@ -122,7 +138,7 @@ def write():
 
 def main():
     if sys.argv[1:2] == ["collect"]:
-        collect(pathlib.Path(sys.argv[2]))
+        collect([pathlib.Path(a) for a in sys.argv[2:]])
     elif sys.argv[1:] == ["write"]:
         write()
     else:

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Trains all networks of family.py at once on one GPU, for a given number of seconds, then int8 twins for some more.
+"""Trains all networks of family.py at once on one GPU, for a given number of seconds.
 
-Usage: python3 train.py PHOTOS.zip OUT_FOLDER SECONDS INT8_SECONDS [--begin FOLDER] [NAME ...]      (names: only these)
+Usage: python3 train.py PHOTOS.zip OUT_FOLDER SECONDS [--clean] [--begin FOLDER] [NAME ...]      (names: only these)
+
+--clean: with clean pairs alone.
 
 A network begins with the weights in FOLDER/NAME.npz, from an earlier run, if there are such; otherwise with nothing.
-Writes OUT_FOLDER/NAME.npz (averaged weights), NAME-ptq.npz (the same and the activations' scales), NAME-int8.npz (trained on with
-int8's rounding), and train.json with every network's dB on held-out pictures.
+Writes OUT_FOLDER/NAME.npz (averaged weights), and train.json with every network's dB on held-out pictures.
 All steps of all networks are one CUDA graph; networks that see the same kind of pairs share a batch.
 """
 import argparse
@@ -22,13 +23,12 @@ from torch.nn import functional as F
 import degrade
 import network
 from family import JOBS
-from quantize import Fake
 
 EDGE = 8                    # small pixels at a tile's edge that a neighbour's content may have touched
 MOSAICS = {2: 144, 4: 36}   # encoded clips: 24 tiles of 8 frames each
 EPSILON = 4e-3              # Charbonnier's: an error of a level counts by its square, a large one by its size
 STILL_EPSILON = 5e-4
-FLICKER, FLICKER_INT8 = 0.5, 1.0    # weight of what changes between two frames of a still clip: few pixels do
+FLICKER = 0.5               # weight of what changes between two frames of a still clip: few pixels do
 
 
 class Batches:
@@ -110,9 +110,9 @@ class Batches:
 
 
 class Run:
-    def __init__(self, job, device, module=None, rate=None, flicker=FLICKER):
-        self.job, self.shape, self.peak, self.flicker = job, job.shape, rate or job.rate, flicker
-        self.net = module or network.torch_module(job.shape, job.expand, job.half).to(device)
+    def __init__(self, job, device):
+        self.job, self.shape, self.peak = job, job.shape, job.rate
+        self.net = network.torch_module(job.shape, job.expand, job.half).to(device)
         self.params = list(self.net.parameters())
         self.mean = [p.detach().clone() for p in self.params]
         self.rate = torch.zeros((), device=device)
@@ -135,7 +135,7 @@ class Run:
         loss = torch.sqrt(error * error + EPSILON**2).mean()
         if pairs:  # both have the same goal, so the difference of their errors is that of the outputs
             change = error[0:2 * pairs:2] - error[1:2 * pairs:2]
-            loss = loss + self.flicker * torch.sqrt(change * change + STILL_EPSILON**2).mean()
+            loss = loss + FLICKER * torch.sqrt(change * change + STILL_EPSILON**2).mean()
         loss.backward()
         grads = [p.grad for p in self.params]
         total = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
@@ -167,15 +167,17 @@ class Run:
         self.averaged()
         return out
 
-    def save(self, folder, name, **extra):
+    def arrays(self):
+        """The averaged weights."""
         self.averaged()
-        np.savez(folder / f"{name}.npz", shape=str(self.shape), **network.arrays_of(self.net), **extra)
+        arrays = network.arrays_of(self.net)
         self.averaged()
+        return arrays
 
 
 def graph_of(runs, batches, device):
     """A function that does one step of all runs: a CUDA graph in which the networks run side by side."""
-    streams = [torch.cuda.Stream() for _ in range(4)] if device.type == "cuda" else []
+    streams = [torch.cuda.Stream() for _ in range(min(4, len(runs)))] if device.type == "cuda" else []
 
     def one():
         drawn = {g: b.draw() for g, b in batches.items()}
@@ -247,34 +249,12 @@ def begin_with(run, folder, device):
     print(f"{run.job.name} begins with {shape} of recipe {arrays['recipe']}", flush=True)
 
 
-def twins_of(runs, batches_for, device):
-    """Twins of networks that are to be int8, with scales of their activations from 8 batches."""
-    twins = []
-    for r in runs:
-        r.averaged()
-        twin = network.torch_module(r.shape, r.job.expand, False).to(device)
-        twin.load_state_dict(r.net.state_dict())
-        twin.quantise = Fake(r.shape.layers + 2, device)
-        with torch.no_grad():
-            watch = batches_for([r])[r.job.group]
-            for _ in range(8):
-                twin(watch.draw()[0])
-        twin.quantise.observing = False
-        twins.append(Run(r.job, device, twin, rate=1e-4, flicker=FLICKER_INT8))
-        r.averaged()
-    return twins
-
-
-def scales_of(twin):
-    return np.array([s.item() for s in twin.net.quantise.scales])
-
-
 def arguments():
     args = argparse.ArgumentParser()
     args.add_argument("photos")
     args.add_argument("folder", type=pathlib.Path)
     args.add_argument("seconds", type=float)
-    args.add_argument("int8_seconds", type=float)
+    args.add_argument("--clean", action="store_true")
     args.add_argument("--begin", type=pathlib.Path)
     args.add_argument("names", nargs="*")
     return args.parse_intermixed_args()
@@ -282,8 +262,8 @@ def arguments():
 
 def main():
     args = arguments()
-    path, folder, seconds, int8_seconds = args.photos, args.folder, args.seconds, args.int8_seconds
-    jobs = [j for j in JOBS if not args.names or j.name in args.names]
+    path, folder, seconds = args.photos, args.folder, args.seconds
+    jobs = [dataclasses.replace(j, clean=1.0 if args.clean else j.clean) for j in JOBS if not args.names or j.name in args.names]
     begin = time.time()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
@@ -310,24 +290,13 @@ def main():
     report = {"recipe": recipe(), "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu", "steps": steps,
               "seconds": seconds, "networks": {}}
 
-    def finish(r, name, **extra):
-        figures = r.figures(held, device)
-        report["networks"][name] = {"shape": str(r.shape), "macs": r.shape.macs(), "int8": bool(extra),
-                                    **{k: v for k, v in dataclasses.asdict(r.job).items() if k in ("clean", "rate", "expand")}, **figures}
-        r.save(folder, name, recipe=recipe(), steps=steps, **extra)
-        print(f"{name}: " + ", ".join(f"{k} {v[0]:.2f} dB ({v[0] - v[1]:+.2f})" for k, v in figures.items()), flush=True)
-        (folder / "train.json").write_text(json.dumps(report, indent=1))
     for r in runs:
-        finish(r, r.job.name)
-    twins = twins_of([r for r in runs if r.job.int8], batches_for, device)
-    for t in twins:
-        t.save(folder, t.job.name + "-ptq", recipe=recipe(), steps=steps, activations=scales_of(t))
-        t.net.quantise.narrow(0.8)
-    (folder / "floats").touch()
-    if twins and int8_seconds > 0:
-        report["int8_steps"] = train(twins, graph_of(twins, batches_for(twins), device), int8_seconds, device, warm_up=300)
-        for r in twins:
-            finish(r, r.job.name + "-int8", activations=scales_of(r))
+        figures = r.figures(held, device)
+        report["networks"][r.job.name] = {"shape": str(r.shape), "macs": r.shape.macs(), "share": r.job.clean, "rate": r.job.rate,
+                                          "expand": r.job.expand, **figures}
+        np.savez(folder / f"{r.job.name}.npz", shape=str(r.shape), recipe=recipe(), steps=steps, **r.arrays())
+        print(f"{r.job.name}: " + ", ".join(f"{k} {v[0]:.2f} dB ({v[0] - v[1]:+.2f})" for k, v in figures.items()), flush=True)
+        (folder / "train.json").write_text(json.dumps(report, indent=1))
     print(f"{time.time() - begin:.0f} s in all", flush=True)
 
 
