@@ -78,7 +78,9 @@ func (a *app) newStream(p prepared) *stream {
 	s.original = a.output(name+"/original", rtsp.PathConfig{KeepGOP: true}, s.browsers(webrtc.PathConfig{
 		KeepGOP: true, OnKeyframe: func() { s.demand.refresh(engine.RenditionBrowser) },
 	}, webrtc.Browser, webrtc.Opus))
-	s.enhanced = a.output(name, rtsp.PathConfig{OnReader: s.requestKeyframe}, s.browsers(webrtc.PathConfig{OnKeyframe: s.requestKeyframe}, webrtc.Low, webrtc.Opus))
+	s.enhanced = a.output(name, rtsp.PathConfig{OnReader: s.requestKeyframe}, s.browsers(webrtc.PathConfig{
+		KeepGOP: true, OnKeyframe: s.requestKeyframe,
+	}, webrtc.Low, webrtc.Opus))
 	s.expect(p)
 	return s
 }

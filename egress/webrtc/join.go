@@ -13,7 +13,6 @@ import (
 	"github.com/pion/interceptor/pkg/cc"
 	"github.com/pion/interceptor/pkg/gcc"
 	"github.com/pion/interceptor/pkg/nack"
-	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/sdp/v3"
 	pion "github.com/pion/webrtc/v4"
 
@@ -172,8 +171,8 @@ func (v *viewer) negotiate(ctx context.Context, sdpOffer string) (string, error)
 	return v.path.server.Answer(ctx, v.pc)
 }
 
-// engine says what pion is to negotiate and to do with packets. The order matters: retransmissions pass the numbering of
-// congestion control, and that passes the estimator, which pace is given.
+// engine says what pion is to negotiate and to do with packets. The order matters: what is sent again
+// passes congestion control like everything else. pace is given its estimator.
 func (pl plan) engine(pace *pacer) (*pion.MediaEngine, *interceptor.Registry, error) {
 	engine, registry := &pion.MediaEngine{}, &interceptor.Registry{}
 	feedback := []pion.RTCPFeedback{{Type: "transport-cc"}}
@@ -198,10 +197,6 @@ func (pl plan) engine(pace *pacer) (*pion.MediaEngine, *interceptor.Registry, er
 			return nil, nil, fmt.Errorf("register %s: %w", e.uri, err)
 		}
 	}
-	numbering, err := twcc.NewHeaderExtensionInterceptor()
-	if err != nil {
-		return nil, nil, fmt.Errorf("transport-wide numbers: %w", err)
-	}
 	responder, err := nack.NewResponderInterceptor(nack.DisableCopy(), nack.ResponderSize(1024))
 	if err != nil {
 		return nil, nil, fmt.Errorf("retransmission: %w", err)
@@ -215,8 +210,7 @@ func (pl plan) engine(pace *pacer) (*pion.MediaEngine, *interceptor.Registry, er
 	if err != nil {
 		return nil, nil, fmt.Errorf("congestion control: %w", err)
 	}
-	registry.Add(congestion)
-	registry.Add(numbering)
+	registry.Add(metering{congestion, &pace.meter})
 	registry.Add(responder)
 	return engine, registry, nil
 }

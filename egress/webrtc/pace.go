@@ -24,6 +24,7 @@ type estimator interface{ GetTargetBitrate() int }
 // pacer spreads what one viewer is sent, and finds out whether its network can carry the stream. It is its goroutine's.
 type pacer struct {
 	estimate estimator
+	meter    meter
 	limited  bool // the network is too slow
 
 	rate   float64 // bytes per second
@@ -43,6 +44,9 @@ func (p *pacer) observe(now time.Time, need float64) {
 		p.short = now
 	case now.Sub(p.short) > shortWithin:
 		p.limited = true
+	}
+	if p.limited || !p.short.IsZero() {
+		p.meter.ask(now, meterAgain) // until it is known to have passed
 	}
 	factor := paceFactor
 	if p.limited {

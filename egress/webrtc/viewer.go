@@ -87,6 +87,7 @@ func (v *viewer) start() {
 		p.mu.Unlock()
 		return
 	}
+	v.pace.meter.ask(time.Now(), meterFirst)
 	units := v.picture.start()
 	v.gate = gate.New(gate.Limits{Units: queueUnits, Bytes: queueBytes, Age: queueAge}, true, units)
 	v.loops.Go(v.run)
@@ -195,6 +196,7 @@ func (v *viewer) report(u *unit, captured time.Time) {
 		}
 		if sr := t.report(u.pkt.PTS, captured); sr != nil {
 			packets = append(packets, sr)
+			v.pace.meter.reported(time.Now(), sr.NTPTime)
 		}
 	}
 	_ = v.pc.WriteRTCP(packets) // as with packets
