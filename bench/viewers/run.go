@@ -185,6 +185,9 @@ func used(ctx context.Context, s *server, while time.Duration) (time.Duration, e
 	return after.CPU - before.CPU, err
 }
 
+// settled is how long after the last viewer has come what they cost is what they cost from then on.
+const settled = 8 * time.Second
+
 // watch lets so many viewers watch, in a process of their own, while something is done (nil: for the time of while). It
 // returns what that process took meanwhile, and what its viewers saw.
 func (o Options) watch(ctx context.Context, url string, n int, while time.Duration, do func() error) (own time.Duration, report Report, err error) {
@@ -198,6 +201,11 @@ func (o Options) watch(ctx context.Context, url string, n int, while time.Durati
 	}
 	if do == nil {
 		do = func() error { _, err := used(ctx, &server{Process: p}, while); return err }
+	}
+	select {
+	case <-time.After(settled):
+	case <-ctx.Done():
+		return 0, report, ctx.Err()
 	}
 	before, err := p.Own()
 	if err != nil {
@@ -215,6 +223,9 @@ func (o Options) watch(ctx context.Context, url string, n int, while time.Durati
 	}
 	line, err := p.Line(ctx, "^report (.*)$")
 	if err != nil {
+		return 0, report, err
+	}
+	if err := p.Stop(30 * time.Second); err != nil { // each viewer says good-bye
 		return 0, report, err
 	}
 	return after.CPU - before.CPU, report, json.Unmarshal([]byte(line[1]), &report)
