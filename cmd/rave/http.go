@@ -19,6 +19,7 @@ func (a *app) listenHTTP() (*web.Server, error) {
 	srv, err := web.New(web.Config{
 		Listen: a.cfg.HTTP.Listen, Certificate: cert, Log: a.log, Gatherer: a.registry, Status: a.status, Auth: visitors(a.cfg),
 		Hosts: a.cfg.HTTP.Hosts, Origins: a.cfg.HTTP.Origins, Cameras: &cameras{app: a}, Snapshot: a.snapshot,
+		WHEP: a.whep,
 	})
 	if err != nil {
 		return nil, a.cannotListen("http.listen", "", err)
@@ -90,6 +91,9 @@ func (a *app) status() web.Status {
 			listener("rtsp", a.rtsp.Addr(), a.rtsp.Err()),
 			listener("http", a.web.Addr().String(), a.web.Err()),
 		},
+	}
+	if a.webrtc != nil {
+		st.Listeners = append(st.Listeners, listener("webrtc", a.webrtc.Addr(), a.webrtc.Err()))
 	}
 	for _, s := range a.streams.streams() {
 		st.Streams = append(st.Streams, s.status())

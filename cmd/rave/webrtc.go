@@ -5,6 +5,7 @@ import (
 
 	pion "github.com/pion/webrtc/v4"
 
+	web "rave/egress/http"
 	"rave/egress/rtsp"
 	"rave/egress/webrtc"
 	"rave/engine/media"
@@ -84,4 +85,15 @@ func (a *app) removeOutput(path string) {
 	if a.webrtc != nil {
 		a.webrtc.Remove(path)
 	}
+}
+
+// whep returns who answers viewers of a path; nil if there is no such stream.
+func (a *app) whep(path string) web.MediaHandler {
+	if a.webrtc == nil {
+		return nil
+	}
+	if p := a.webrtc.Lookup(path); p != nil {
+		return p
+	}
+	return nil
 }
