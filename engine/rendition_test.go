@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,6 +128,28 @@ func TestRenditionDelaysNothing(t *testing.T) {
 	}
 }
 
+// TestSideThatNobodyWants: it is given nothing, and what was on its way is given up, uncounted.
+func TestSideThatNobodyWants(t *testing.T) {
+	d := &fakeDevice{drops: map[string]int{}}
+	released, ended := 0, 0
+	b := newSide(&Session{obs: scriptOutput{d}}, "name", 1, func(int) { released++ })
+	b.work = func(context.Context, int) error { t.Error("it works"); return nil }
+	b.end = func() { ended++ }
+	b.want(true)
+	b.want(false)
+	b.put(1) // in the place of the word that nobody wants it
+	b.want(false)
+	ctx, cancel := context.WithCancel(t.Context())
+	b.end = func() { ended++; cancel() }
+	if b.run(ctx); released != 1 || ended != 2 || len(d.drops) > 0 {
+		t.Errorf("%d released, %d ends, dropped %v", released, ended, d.drops)
+	}
+	r := &rendition{side: newSide(&Session{obs: scriptOutput{d}}, "name", 1, (*media.Frame).Release)}
+	if f := media.NewFrame(nil); r.tap(f) != f || r.queue.Len() != 0 {
+		t.Error("it is given a picture")
+	}
+}
+
 // TestRenditionStartsAgain: with the session, without being asked for again.
 func TestRenditionStartsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -158,24 +182,35 @@ func TestRenditionKeyframes(t *testing.T) {
 	}
 }
 
-// TestRenditionKeepsNoFrameFromTheStages: with both as slow as can be, the main path has the frames that it has without.
+// TestRenditionKeepsNoFrameFromTheStages: with both as slow as can be, and snapshots,
+// the main path has the frames that it has without.
 func TestRenditionKeepsNoFrameFromTheStages(t *testing.T) {
 	busy := script{enhancing: 71 * time.Millisecond, sending: map[int]time.Duration{}}
 	for n := 10; n < 60; n += 3 {
 		busy.sending[n] = 397 * time.Millisecond
 	}
-	var want []int
+	var (
+		want  []int
+		shots sync.WaitGroup
+	)
 	synctest.Test(t, func(t *testing.T) { want, _ = play(t, busy, 60).shown() })
 	synctest.Test(t, func(t *testing.T) {
 		slow := busy
+		slow.onJPEG = func(JPEGParams) { time.Sleep(40 * frameTime) }
 		slow.renditions = map[string]media.Output{
 			RenditionBrowser: &collector{takes: 11 * frameTime}, RenditionLow: &collector{takes: 11 * frameTime},
 		}
 		slow.during = func(s *Session, n int) {
 			s.Want(RenditionBrowser, true)
 			s.Want(RenditionLow, true)
+			if n == 5 {
+				for _, variant := range []string{VariantOriginal, VariantCompare} {
+					shots.Go(func() { _, _ = s.Snapshot(t.Context(), variant, 0) })
+				}
+			}
 		}
-		if got, _ := play(t, slow, 60).shown(); !slices.Equal(got, want) {
+		got, _ := play(t, slow, 60).shown()
+		if shots.Wait(); !slices.Equal(got, want) {
 			t.Errorf("came out: %v, without renditions %v", got, want)
 		}
 	})

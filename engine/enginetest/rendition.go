@@ -56,7 +56,8 @@ func (s suite) renditions(t *testing.T) {
 			made := make(chan int, 2*pictures)
 			r := NewRecorder(func(n int) { made <- n })
 			cfg := Config(t, s.device, track, r)
-			cfg.Output.Scale = 5 // 800 wide: the small one is smaller
+			cfg.Preset = "superfast" // whose pictures are not baseline by themselves
+			cfg.Output.Scale = 5     // 800 wide: the small one is smaller
 			cfg.Renditions = map[string]media.Output{engine.RenditionBrowser: browser, engine.RenditionLow: low}
 			session := engine.New(cfg, r)
 			session.Want(engine.RenditionBrowser, true)

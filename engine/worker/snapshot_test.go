@@ -4,8 +4,10 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"rave/engine"
+	"rave/engine/media"
 )
 
 // TestQuestions: each is sent once and answered once, few at once; the end of a worker answers all.
@@ -50,5 +52,27 @@ func TestQuestions(t *testing.T) {
 	}
 	if _, err := q.ask(engine.VariantOriginal, 0); !errors.Is(err, engine.ErrNoPicture) {
 		t.Errorf("asked after the end: %v", err)
+	}
+}
+
+// TestDropsOfRenditions: they are told, and are no access units of the camera's.
+func TestDropsOfRenditions(t *testing.T) {
+	var h heard
+	c := &Client{obs: &h, window: newWindow(func(string, int) {}, func() {})}
+	for i := range 3 {
+		c.window.put(media.Packet{Keyframe: i == 0, PTS: time.Duration(i)})
+		c.window.take()
+	}
+	for stage, credit := range map[string]int{engine.RenditionBrowser: 0, engine.RenditionLow: 0, engine.RenditionOpus: 0, engine.StageEnhance: 2} {
+		h.calls, c.window.account.credit = nil, 0
+		e := newEvents(func(bool) {})
+		e.Dropped(stage, engine.DropOverload, 2)
+		l := &life{c: c}
+		if err := l.events(e.take()); err != nil {
+			t.Fatal(err)
+		}
+		if len(h.calls) != 1 || h.calls[0] != (drop{stage, engine.DropOverload, 2}) || c.window.account.credit != credit {
+			t.Errorf("%s: told %v, %d access units are counted as dropped", stage, h.calls, c.window.account.credit)
+		}
 	}
 }
