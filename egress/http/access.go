@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"rave/egress/limit"
-	"rave/problem"
+	"rave/engine/problem"
 )
 
 // secure tells browsers to load nothing from elsewhere, to run only our script, and to show us in no frame.

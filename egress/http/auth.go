@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"rave/egress/limit"
-	"rave/problem"
+	"rave/engine/problem"
 )
 
 // What a visitor may do.

@@ -10,7 +10,7 @@ import (
 	"net/url"
 	"time"
 
-	"rave/problem"
+	"rave/engine/problem"
 )
 
 // Cameras finds out what cameras send and adds them to the configuration, from several goroutines. Errors that the visitor

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"rave/problem"
+	"rave/engine/problem"
 )
 
 // Bounds of those who follow the streams: each takes a connection for as long as a page is open.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"rave/problem"
+	"rave/engine/problem"
 )
 
 // metrics serves what the registry holds; a scrape that hangs does not hold more than a few connections.

@@ -3,7 +3,7 @@ package web
 import (
 	"net/http"
 
-	"rave/problem"
+	"rave/engine/problem"
 )
 
 // MediaHandler answers WHIP (RFC 9725) or WHEP (draft-ietf-wish-whep) for one stream. Before it is called, the server has

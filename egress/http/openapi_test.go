@@ -18,7 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rave/problem"
+	"rave/engine/problem"
 )
 
 // described is openapi.json as a tree.

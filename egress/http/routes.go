@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"rave/problem"
+	"rave/engine/problem"
 )
 
 // route is one path of the server.

@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rave/egress/limit"
-	"rave/problem"
+	"rave/engine/problem"
 )
 
 // Config is what a Server needs. Status is required.

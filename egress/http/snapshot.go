@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"rave/problem"
+	"rave/engine/problem"
 )
 
 // Snapshot is the latest decoded frame of a stream as a JPEG.

@@ -17,7 +17,7 @@ import (
 	pion "github.com/pion/webrtc/v4"
 
 	"rave/engine/media"
-	"rave/signalling"
+	"rave/engine/signalling"
 )
 
 // plan is what a viewer will get.

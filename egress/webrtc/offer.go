@@ -9,7 +9,7 @@ import (
 	"github.com/pion/sdp/v3"
 	pion "github.com/pion/webrtc/v4"
 
-	"rave/signalling"
+	"rave/engine/signalling"
 )
 
 // offer is what a viewer can take.

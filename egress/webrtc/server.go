@@ -19,7 +19,7 @@ import (
 	pion "github.com/pion/webrtc/v4"
 
 	"rave/egress/limit"
-	"rave/signalling"
+	"rave/engine/signalling"
 )
 
 // Config describes a Server. The zero value of each field stands for its default.

@@ -14,7 +14,7 @@ import (
 
 	"rave/egress/capture"
 	"rave/egress/gate"
-	"rave/signalling"
+	"rave/engine/signalling"
 )
 
 // Bounds of what waits for one viewer. What is older than that is not live any more.

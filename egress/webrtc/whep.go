@@ -4,8 +4,8 @@ import (
 	"errors"
 	"net/http"
 
-	"rave/problem"
-	"rave/signalling"
+	"rave/engine/problem"
+	"rave/engine/signalling"
 )
 
 // ServeHTTP answers WHEP (draft-ietf-wish-whep) for the path: requests to the endpoint itself if resource is empty, else to

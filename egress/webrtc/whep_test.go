@@ -15,8 +15,8 @@ import (
 
 	"rave/bench/whep"
 	"rave/engine/media"
-	"rave/problem"
-	"rave/signalling"
+	"rave/engine/problem"
+	"rave/engine/signalling"
 )
 
 // goodOffer is what a browser offers that wants to see and hear, without candidates.

@@ -10,9 +10,9 @@ import (
 	"github.com/pion/interceptor"
 	pion "github.com/pion/webrtc/v4"
 
+	"rave/engine/problem"
+	"rave/engine/signalling"
 	"rave/ingest/publish"
-	"rave/problem"
-	"rave/signalling"
 )
 
 // Peers makes peer connections on the server's ports.

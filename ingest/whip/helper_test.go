@@ -22,10 +22,10 @@ import (
 	pion "github.com/pion/webrtc/v4"
 
 	"rave/bench/leak"
+	"rave/engine/problem"
+	"rave/engine/signalling"
 	"rave/ingest/publish"
 	"rave/ingest/rtpin/rtptest"
-	"rave/problem"
-	"rave/signalling"
 )
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }

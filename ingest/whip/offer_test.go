@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"rave/signalling"
+	"rave/engine/signalling"
 )
 
 // browserOffer is what Chromium offers, shortened.

@@ -15,9 +15,9 @@ import (
 	"github.com/pion/sdp/v3"
 	pion "github.com/pion/webrtc/v4"
 
+	"rave/engine/signalling"
 	"rave/ingest/publish"
 	"rave/ingest/rtpin"
-	"rave/signalling"
 )
 
 // connectTimeout is how long a publisher may take from its offer to being connected.

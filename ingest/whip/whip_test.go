@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"rave/engine/media"
+	"rave/engine/signalling"
 	"rave/ingest"
 	"rave/ingest/publish"
 	"rave/ingest/rtpin"
 	"rave/ingest/rtpin/rtptest"
-	"rave/signalling"
 )
 
 // picture waits for the next access unit of video, and returns it with its number.

@@ -13,7 +13,7 @@ import (
 
 	pion "github.com/pion/webrtc/v4"
 
-	"rave/problem"
+	"rave/engine/problem"
 )
 
 // Media types of bodies.

@@ -8,7 +8,7 @@ import (
 	"github.com/pion/sdp/v3"
 	pion "github.com/pion/webrtc/v4"
 
-	"rave/problem"
+	"rave/engine/problem"
 )
 
 // Refusal is why a peer is not let in, as it is told.

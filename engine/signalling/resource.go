@@ -10,7 +10,7 @@ import (
 
 	pion "github.com/pion/webrtc/v4"
 
-	"rave/problem"
+	"rave/engine/problem"
 )
 
 // Resource is what a POST makes: a peer, as HTTP sees it.

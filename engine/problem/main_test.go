@@ -1,0 +1,10 @@
+package problem
+
+import (
+	"os"
+	"testing"
+
+	"rave/bench/leak"
+)
+
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
