@@ -33,6 +33,7 @@ build: setup ## .build/rave
 
 .PHONY: setup-test
 setup-test: setup
+	@scripts/deps.sh test
 	@scripts/peers.sh
 
 .PHONY: test
@@ -40,6 +41,8 @@ test: export RAVE_REQUIRE_PEERS := 1
 test: setup-test build lint ## everything that CI checks: linters, unit tests with -race, short fuzzing, end to end
 	@echo 'test: unit tests with the race detector'
 	@$(env) go test -race -timeout 10m $$(go list ./... | grep -v '/e2e$$')
+	@echo "test: the page's logic"
+	@node --test egress/http/uitest/*.test.js
 	@echo 'test: each fuzz target for $(fuzztime)'
 	@scripts/fuzz.sh $(fuzztime)
 	@echo 'test: end to end, with the built program and real peers'

@@ -51,7 +51,7 @@ type RTSP struct {
 	MaxConnections int    // at once; of one host half as many
 }
 
-// HTTP configures the status page, the API, metrics and health.
+// HTTP configures the page, the API, metrics and health.
 type HTTP struct {
 	Listen  string // TCP address, host:port
 	TLS     TLS
@@ -64,7 +64,7 @@ type TLS struct {
 	Certificate, Key string // paths of PEM files
 }
 
-// Auth says whether readers, publishers and visitors of the status page must log in.
+// Auth says whether readers, publishers and visitors of the page must log in.
 type Auth string
 
 // The ways of authentication.

@@ -31,7 +31,7 @@ type Permission string
 const (
 	PermRead    Permission = "read"    // play streams
 	PermPublish Permission = "publish" // send streams whose source is "publish"
-	PermStatus  Permission = "status"  // see the status page, its API and the metrics
+	PermStatus  Permission = "status"  // see all streams, the API and the metrics
 	PermAdmin   Permission = "admin"   // add cameras to the configuration
 )
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, says which and why, and touches nothing when none is.
 #
-# usage: scripts/deps.sh build [lint]
+# usage: scripts/deps.sh build [lint] [test]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -27,10 +27,12 @@ build|-|zlib1g-dev|PNG and MP4 headers, linked statically
 build|-|ca-certificates|downloads over TLS
 build|pip3|python3-pip|downloads ONNX Runtime (and FFmpeg 9 for tests)
 lint|shellcheck|shellcheck|checks the shell scripts
+test|chromium|chromium|shows the page, for tests of it
+test|node|nodejs|runs the tests of the page's logic
 TABLE
 }
 
-[ $# -gt 0 ] || die "usage: scripts/deps.sh build [lint]"
+[ $# -gt 0 ] || die "usage: scripts/deps.sh build [lint] [test]"
 command -v dpkg-query >/dev/null || die "this is not a Debian system; the packages it would need are: $(packages | cut -d '|' -f 3 | xargs)"
 
 missing=()

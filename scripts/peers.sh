@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts what the end-to-end tests talk to into .build/peers: FFmpeg 9 (camera, reader, quality meter) and MediaMTX (RTSP
-# and WebRTC server). Neither is part of RAVE. MediaMTX takes about 2 minutes to build, once per machine.
+# Puts what the end-to-end tests talk to into .build/peers: FFmpeg 9 (camera, reader, quality meter), MediaMTX (RTSP
+# and WebRTC server) and Debian's Chromium. None is part of RAVE. MediaMTX takes about 2 minutes to build, once per machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -29,4 +29,6 @@ if [ ! -e "$binary" ]; then
   mv "$work/mediamtx" "$binary"
 fi
 ln -sfn "$binary" .build/peers/mediamtx
-say "FFmpeg and MediaMTX for tests are in .build/peers"
+browser=$(command -v chromium) || die "Chromium is missing: run scripts/deps.sh test"
+ln -sfn "$browser" .build/peers/chromium
+say "FFmpeg, MediaMTX and Chromium for tests are in .build/peers"

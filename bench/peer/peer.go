@@ -12,6 +12,7 @@ import (
 const (
 	FFmpeg   = "ffmpeg"   // version 9
 	MediaMTX = "mediamtx" // version 1.12
+	Chromium = "chromium" // Debian's
 )
 
 // Path returns where a peer is: in the folder that RAVE_PEERS names, or in .build/peers of the repository around the

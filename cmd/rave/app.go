@@ -98,7 +98,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, opt option
 	}
 	g.Go(func() error {
 		if err := a.web.Run(ctx); err != nil { // no reason to take the streams along
-			log.Error("the status page and the metrics are gone; streams go on. Restart to have them back", "err", err)
+			log.Error("the page and the metrics are gone; streams go on. Restart to have them back", "err", err)
 		}
 		return nil
 	})

@@ -125,6 +125,7 @@ func (s *stream) status() web.Stream {
 		Enhancer: snap.Enhancer, Latency: latency(snap.Total),
 		Readers: web.Readers{Enhanced: s.enhanced.Stats().Readers, Original: s.original.Stats().Readers},
 	}
+	s.onScreen.tell(&st)
 	if snap.Made > 0 {
 		st.Output.Codec = "h264"
 	}

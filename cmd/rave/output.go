@@ -81,6 +81,7 @@ func (o sessionOutput) Packet(p media.Packet) error {
 	if err := s.enhanced.Write(p); err != nil {
 		return err
 	}
+	s.onScreen.add(s.enhanced.rtpTime(p.PTS), p)
 	if !p.Arrival.IsZero() { // a picture that no packet is known of: FFmpeg made up its time
 		s.stats.Delivered(time.Since(p.Arrival))
 	}

@@ -39,6 +39,7 @@ type stream struct {
 	enhanced outputs
 	stats    *stats.Stream
 	demand   demand
+	onScreen onScreen
 	outdated atomic.Bool // another session must take over
 
 	// Of the goroutine that runs the source:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"time"
 
 	pion "github.com/pion/webrtc/v4"
 
@@ -60,6 +61,14 @@ func (o outputs) Write(p media.Packet) error {
 		return err
 	}
 	return o.browsers.Write(p)
+}
+
+// rtpTime is that of a picture as browsers have it.
+func (o outputs) rtpTime(pts time.Duration) uint32 {
+	if o.browsers == nil {
+		return uint32(media.Ticks(pts, media.VideoClockRate))
+	}
+	return o.browsers.RTPTime(pts)
 }
 
 // SetUnavailable says why there is nothing to read or to watch.

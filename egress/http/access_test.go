@@ -156,7 +156,7 @@ func TestHosts(t *testing.T) {
 		"evil.example": false, "evil.example:8080": false, "127.0.0.1.evil.example": false, "localhost.evil.example": false,
 		"x.rave.example.org": false, "local.evil.example": false, "evillocal.example:80": false, "1.2.3.4.5": false,
 	} {
-		for _, path := range []string{"/", "/api/v1/streams", "/page.js"} {
+		for _, path := range []string{"/", "/api/v1/streams", "/front_door", "/ui/js/stream.js"} {
 			w := send(open, request("GET", path, "", "Host: "+host))
 			if (w.Code == 200) != ok || !ok && w.Code != http.StatusMisdirectedRequest {
 				t.Errorf("%s of %q: %d", path, host, w.Code)
@@ -286,7 +286,8 @@ func TestPermissions(t *testing.T) {
 		{"POST", "/garage/whep", "all"}, {"POST", "/cam/whip", "all sender"}, {"DELETE", "/cam/whip/1", "all sender"}, {"POST", "/garage/whip", "all"},
 		{"GET", "/api/v1/streams", "all reader"}, {"GET", "/api/v1/streams/front_door", "all reader"}, {"GET", "/api/v1/streams/garage", "all"},
 		{"GET", "/api/v1/streams/cam/snapshot.jpg", "all reader"}, {"GET", "/api/v1/streams/garage/snapshot.jpg", "all"},
-		{"GET", "/api/v1/status", "all"}, {"GET", "/", "all"},
+		{"GET", "/api/v1/status", "all"}, {"GET", "/", "all reader"}, {"GET", "/front_door", "all reader"}, {"GET", "/garage", "all"},
+		{"GET", "/ui/ui.css", "all reader sender"},
 		{"OPTIONS", "/cam/whep", "all reader"}, {"GET", "/healthz", "all reader sender admin stranger"},
 	} {
 		for _, user := range []string{"all", "reader", "sender", "admin", "stranger"} {

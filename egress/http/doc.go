@@ -1,6 +1,7 @@
 // Package web is RAVE's HTTP side: the page, the API, metrics, health checks, and the ways in and out for browsers.
 //
-//	/                              status page; refreshes itself, with or without a script
+//	/                              the page of all streams
+//	/NAME                          the page of one; what both load is below /ui/
 //	/NAME/whep, /NAME/original/whep, /NAME/whip   handed to Config.WHEP and Config.WHIP
 //	/api/v1/status                 all of it as JSON (type Status)
 //	/api/v1/streams[/NAME]         the streams as JSON (type Stream)
@@ -17,5 +18,6 @@
 // checks ask for a user. The health checks tell strangers no names and no camera's errors.
 //
 // A Server is made by New, which opens the port, serves in Run, and ends within two seconds whatever its visitors do:
-// with Run's context, or by Close. Everything that comes from outside, such as a camera's error text, is escaped.
+// with Run's context, or by Close. What comes from outside, such as a
+// camera's error text, is sent as JSON and shown as text.
 package web

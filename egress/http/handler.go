@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -40,16 +39,6 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request, _ visitor) {
 
 func (s *Server) api(w http.ResponseWriter, _ *http.Request, _ visitor) {
 	s.json(w, http.StatusOK, s.status())
-}
-
-func (s *Server) index(w http.ResponseWriter, _ *http.Request, _ visitor) {
-	var buf bytes.Buffer
-	if err := s.page.Execute(&buf, s.status()); err != nil {
-		s.fail(w, "render status page", err)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(buf.Bytes())
 }
 
 // status asks for the status and completes it.

@@ -42,16 +42,6 @@ func show(path string, needs []string, handle func(w http.ResponseWriter, r *htt
 	return route{path: path, methods: map[string]endpoint{http.MethodGet: {handle: handle, needs: needs}}}
 }
 
-// asset is a route to a file of the page.
-func asset(path, contentType string, data []byte) route {
-	r := show(path, []string{PermissionStatus}, func(w http.ResponseWriter, _ *http.Request, _ visitor) {
-		w.Header().Set("Content-Type", contentType)
-		_, _ = w.Write(data)
-	})
-	r.asset = true
-	return r
-}
-
 // routes are all paths of the server. The first step of each, but for {name}, is no name of a stream: package config
 // refuses them (see Names).
 func (s *Server) routes() []route {
@@ -59,10 +49,8 @@ func (s *Server) routes() []route {
 	all := []route{
 		{path: "/healthz", health: true, methods: map[string]endpoint{http.MethodGet: {handle: s.health}}},
 		{path: "/readyz", health: true, methods: map[string]endpoint{http.MethodGet: {handle: s.ready}}},
-		show("/{$}", status, s.index),
-		asset("/page.css", "text/css; charset=utf-8", pageCSS),
-		asset("/page.js", "text/javascript; charset=utf-8", pageJS),
 	}
+	all = append(all, s.uiRoutes()...)
 	if s.cfg.Gatherer != nil {
 		all = append(all, show("/metrics", status, plain(s.metrics())))
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"html/template"
 	"log/slog"
 	"net"
 	"net/http"
@@ -63,7 +62,7 @@ type Server struct {
 	cfg       Config
 	gate      atomic.Pointer[gate]
 	refusals  *limit.Refusals
-	page      *template.Template
+	ui        ui
 	hosts     hosts
 	origins   origins
 	ownPages  *http.CrossOriginProtection
@@ -87,15 +86,15 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	page, err := parsePage()
+	page, err := readUI()
 	if err != nil {
-		return nil, fmt.Errorf("http server: page: %w", err)
+		return nil, fmt.Errorf("http server: %w", err)
 	}
 	l, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("http server: %w", err)
 	}
-	s := &Server{cfg: cfg, refusals: limit.NewRefusals(cfg.Log), page: page, hosts: newHosts(cfg.Hosts),
+	s := &Server{cfg: cfg, refusals: limit.NewRefusals(cfg.Log), ui: page, hosts: newHosts(cfg.Hosts),
 		ownPages: http.NewCrossOriginProtection(), snapshots: make(chan struct{}, mostSnapshots),
 		followers: make(chan struct{}, mostFollow), closing: make(chan struct{}), probes: make(chan struct{}, mostProbes)}
 	s.live.status = s.status

@@ -78,7 +78,7 @@ func TestEndsWithSlowVisitors(t *testing.T) {
 		s, ran := start(ctx, t, Config{Status: hangs})
 		silent, slow, waiting := dial(t, s), dial(t, s), dial(t, s)
 		fmt.Fprintf(slow, "GET / HTTP/1.1\r\nHost: ")
-		fmt.Fprintf(waiting, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		fmt.Fprintf(waiting, "GET /api/v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
 		<-entered
 		began := time.Now()
 		if end == "context" {

@@ -1,6 +1,9 @@
 package web
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // SchemaVersion changes whenever a field of Status is renamed, removed or means something else. New fields leave it.
 const SchemaVersion = 1
@@ -65,6 +68,25 @@ type Stream struct {
 	Stages    []Stage    `json:"stages"`             // in the order of the data path
 	Drops     []Drop     `json:"drops"`
 	Readers   Readers    `json:"readers"`
+
+	// For who has the picture before his eyes, by WebRTC:
+	Made     []Made    `json:"made"`               // the last changes of enhancer, oldest first
+	Captured *Captured `json:"captured,omitempty"` // nil: no enhanced picture has been made
+}
+
+// Made says that pictures from this RTP time on were made by an enhancer, until the next change.
+type Made struct {
+	RTP      uint32 `json:"rtp"` // of WebRTC, in 90 kHz ticks that wrap at 32 bits
+	Enhancer string `json:"enhancer"`
+}
+
+// Captured says when a recent picture was captured: by it and the RTP time of another, when that was.
+type Captured struct {
+	RTP  uint32    `json:"rtp"` // as in Made
+	Time time.Time `json:"time"`
+	// Clock is "camera" if the camera tells its time, which is as right as its clock; else "arrival": Time is when the
+	// picture came.
+	Clock string `json:"clock"`
 }
 
 // Video describes compressed video on its way in or out.
@@ -123,4 +145,22 @@ func (s Stream) Dropped() int64 {
 		n += d.Count
 	}
 	return n
+}
+
+// normal returns a copy without nil slices, which JSON would write as null.
+func (s Status) normal() Status {
+	s.Listeners = some(s.Listeners)
+	s.Streams = some(slices.Clone(s.Streams))
+	for i := range s.Streams {
+		st := &s.Streams[i]
+		st.Enhancers, st.Stages, st.Drops, st.Made = some(st.Enhancers), some(st.Stages), some(st.Drops), some(st.Made)
+	}
+	return s
+}
+
+func some[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }

@@ -100,6 +100,11 @@ func (p *Path) Rendition(name string) media.Sink {
 	return nil
 }
 
+// RTPTime is the RTP timestamp of a picture at a stream time, the same for all paths of a stream.
+func (p *Path) RTPTime(pts time.Duration) uint32 {
+	return p.base + uint32(media.Ticks(pts, media.VideoClockRate))
+}
+
 // SetUnavailable sets what viewers are told before the first Open: why there is nothing to see. Secrets must have been
 // removed from it.
 func (p *Path) SetUnavailable(reason string) {

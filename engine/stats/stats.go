@@ -1,5 +1,5 @@
 // Package stats keeps what is measured of each stream: as Prometheus metrics, and as a snapshot of the last seconds for
-// the status page. A Stream is an engine.Observer; it may be told things from any goroutine.
+// the page. A Stream is an engine.Observer; it may be told things from any goroutine.
 package stats
 
 import (

@@ -25,7 +25,7 @@ type Latency struct {
 	P50, P95, P99 time.Duration
 }
 
-// Snapshot is what the status page shows of a stream.
+// Snapshot is what the page shows of a stream.
 type Snapshot struct {
 	Plan             string
 	Codec            string // of the camera

@@ -150,8 +150,8 @@ func TestWithoutONNXRuntime(t *testing.T) {
 	if s, err := p.stream("without"); err != nil || s.Enhancers[0].Reason != "" {
 		t.Errorf("status of the other: %+v, %v", s, err)
 	}
-	if _, page, err := p.get("/"); err != nil || !strings.Contains(page, "/nowhere/libonnxruntime.so") {
-		t.Errorf("the page does not say why: %v", err)
+	if _, told, err := p.get("/api/v1/streams"); err != nil || !strings.Contains(told, "/nowhere/libonnxruntime.so") {
+		t.Errorf("the page is not told why: %v", err)
 	}
 }
 
@@ -221,8 +221,8 @@ func TestDemo(t *testing.T) {
 			t.Errorf("%s: %+v", name, picture)
 		}
 	}
-	if code, body, err := get("http://"+page+"/", ""); err != nil || code != http.StatusOK || !strings.Contains(body, "cockatoo") {
-		t.Errorf("status page: %d, %v", code, err)
+	if code, body, err := get("http://"+page+"/api/v1/streams", ""); err != nil || code != http.StatusOK || !strings.Contains(body, "cockatoo") {
+		t.Errorf("the page's streams: %d, %v", code, err)
 	}
 	select {
 	case <-p.Done():

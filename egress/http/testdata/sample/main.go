@@ -1,4 +1,4 @@
-// Command sample serves the status page with the content of a file, to look at:
+// Command sample serves the page with the content of a file, to look at:
 //
 //	go run ./egress/http/testdata/sample -listen 127.0.0.1:8081 egress/http/testdata/status.json
 package main

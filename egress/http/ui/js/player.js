@@ -1,0 +1,111 @@
+// A video that comes back by itself: one WHEP connection after the other into one <video>, until stop.
+import { Backoff } from "./backoff.js";
+import { Problem } from "./api.js";
+import { WhepConnection } from "./whep.js";
+
+// Without a new picture while the camera delivers the connection is dead, whatever it says. The first may take longer.
+const silentFor = 5000;
+const firstWithin = 15000;
+
+export class Player {
+  #backoff = new Backoff();
+  #connection = null;
+  #timer = 0;
+  #watch = 0;
+  #lastPicture = 0;
+  #callback = 0;
+  #stopped = true;
+
+  /** state is {phase: "connecting" | "playing" | "waiting", problem}; problem is that of the last attempt. */
+  state = { phase: "connecting", problem: null };
+
+  /**
+   * on.frame(now, metadata) for each picture, on.connect() when another connection begins, on.state() when state changes.
+   * expected() says whether pictures should be coming.
+   */
+  constructor(video, url, { audio = false, expected = () => true, on }) {
+    Object.assign(this, { video, url, audio, expected, on });
+  }
+
+  start() {
+    if (!this.#stopped) return;
+    this.#stopped = false;
+    this.#watch = setInterval(() => this.#check(), 1000);
+    this.#pictures();
+    this.#connect();
+  }
+
+  stop() {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    clearInterval(this.#watch);
+    this.video.cancelVideoFrameCallback(this.#callback);
+    this.#connection?.close();
+    this.#connection = null;
+    this.video.srcObject = null;
+  }
+
+  /** retry does not wait for the next attempt: the network is back, or somebody asks. */
+  retry() {
+    if (this.#stopped || this.state.phase !== "waiting") return;
+    clearTimeout(this.#timer);
+    this.#connect();
+  }
+
+  stats() {
+    return this.#connection?.stats() ?? Promise.resolve(new Map());
+  }
+
+  #connect() {
+    const stream = new MediaStream();
+    this.video.srcObject = stream;
+    this.#lastPicture = performance.now();
+    this.on.connect();
+    this.#set("connecting", this.state.problem);
+    this.#connection = new WhepConnection(this.url, {
+      audio: this.audio,
+      on: {
+        track: (track) => {
+          stream.addTrack(track);
+          this.video.play().catch(() => {}); // muted video may always play; sound begins with a click
+        },
+        open: () => { this.#lastPicture = performance.now(); },
+        end: (problem) => this.#again(problem),
+      },
+    });
+  }
+
+  #again(problem) {
+    this.#connection?.close();
+    this.#connection = null;
+    if (this.#stopped) return;
+    this.#set("waiting", problem);
+    this.#timer = setTimeout(() => this.#connect(), this.#backoff.next());
+  }
+
+  #pictures() {
+    const next = (now, metadata) => {
+      this.#lastPicture = performance.now();
+      if (this.state.phase !== "playing") {
+        this.#backoff.reset();
+        this.#set("playing", null);
+      }
+      this.on.frame(now, metadata);
+      this.#callback = this.video.requestVideoFrameCallback(next);
+    };
+    this.#callback = this.video.requestVideoFrameCallback(next);
+  }
+
+  #check() {
+    if (!this.expected() || document.hidden) {
+      this.#lastPicture = performance.now(); // hidden pages get no pictures
+    } else if (this.#connection && performance.now() - this.#lastPicture > (this.state.phase === "playing" ? silentFor : firstWithin)) {
+      this.#again(new Problem({ title: "No picture comes any more" }));
+    }
+  }
+
+  #set(phase, problem) {
+    this.state = { phase, problem };
+    this.on.state();
+  }
+}
