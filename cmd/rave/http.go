@@ -19,7 +19,7 @@ func (a *app) listenHTTP() (*web.Server, error) {
 	srv, err := web.New(web.Config{
 		Listen: a.cfg.HTTP.Listen, Certificate: cert, Log: a.log, Gatherer: a.registry, Status: a.status, Auth: visitors(a.cfg),
 		Hosts: a.cfg.HTTP.Hosts, Origins: a.cfg.HTTP.Origins, Cameras: &cameras{app: a}, Snapshot: a.snapshot,
-		WHEP: a.whep,
+		WHEP: a.whep, WHIP: a.whip,
 	})
 	if err != nil {
 		return nil, a.cannotListen("http.listen", "", err)

@@ -48,10 +48,12 @@ func steadyFor(c streamConfig) time.Duration {
 func (s *stream) expect(p prepared) {
 	if source, ok := p.source.(*publish.Source); ok {
 		s.app.rtsp.AcceptPublish(s.name, ingestrtsp.NewPublish(source))
+		s.admit(source)
 		s.unavailable("nobody has published to it yet: send to " + s.app.url(s.name))
 		return
 	}
 	s.app.rtsp.RefusePublish(s.name)
+	s.admit(nil)
 	s.unavailable("its camera has not answered yet (" + p.camera + ")")
 }
 
@@ -99,6 +101,7 @@ func (s *stream) change(p prepared) {
 
 // close disconnects the readers and forgets the stream. run has returned.
 func (s *stream) close() {
+	s.admit(nil)
 	s.app.removeOutput(s.name)
 	s.app.removeOutput(s.name + "/original")
 	s.stats.Forget()

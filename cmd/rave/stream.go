@@ -18,6 +18,7 @@ import (
 	"rave/engine/media"
 	"rave/engine/stats"
 	"rave/ingest"
+	"rave/ingest/whip"
 )
 
 // stream is one camera: its source, the session that enhances it, and the two paths that serve it.
@@ -40,7 +41,8 @@ type stream struct {
 	stats    *stats.Stream
 	demand   demand
 	onScreen onScreen
-	outdated atomic.Bool // another session must take over
+	outdated atomic.Bool                   // another session must take over
+	whip     atomic.Pointer[whip.Endpoint] // nil: nobody may publish by WebRTC
 
 	// Of the goroutine that runs the source:
 	ctx      context.Context //nolint:containedctx // of run; media.Output has none

@@ -22,9 +22,7 @@ func (a *app) listenWebRTC() (*webrtc.Server, error) {
 		Listen: c.Listen, TCPListen: c.TCPListen, PublicAddresses: c.PublicAddresses, MaxViewers: c.MaxViewers,
 		Log: a.log, OnDrop: a.dropped,
 	}
-	for _, s := range c.ICEServers {
-		cfg.ICEServers = append(cfg.ICEServers, pion.ICEServer{URLs: s.URLs, Username: s.Username, Credential: string(s.Credential)})
-	}
+	cfg.ICEServers = a.iceServers()
 	srv, err := webrtc.New(cfg)
 	switch {
 	case errors.Is(err, webrtc.ErrTCP):
@@ -37,6 +35,14 @@ func (a *app) listenWebRTC() (*webrtc.Server, error) {
 			"http", a.cfg.HTTP.Listen, "webrtc", c.Listen)
 	}
 	return srv, nil
+}
+
+func (a *app) iceServers() []pion.ICEServer {
+	var all []pion.ICEServer
+	for _, s := range a.cfg.WebRTC.ICEServers {
+		all = append(all, pion.ICEServer{URLs: s.URLs, Username: s.Username, Credential: string(s.Credential)})
+	}
+	return all
 }
 
 // outputs are the two ways on which a stream's picture leaves: RTSP, and WebRTC unless that is off.
