@@ -303,7 +303,7 @@ func TestPagesOnScreens(t *testing.T) {
 			look.Light = light
 			name := look.name + map[bool]string{false: "-dark", true: "-light"}[light]
 			for path, ready := range map[string]string{
-				"/":         `document.querySelectorAll(".frame img.there").length >= 2 && document.querySelectorAll("#wall > li").length === 4`,
+				"/":         `[...document.querySelectorAll(".frame img.there")].filter((i) => getComputedStyle(i).opacity === "1").length >= 2 && document.querySelectorAll("#wall > li").length === 4`,
 				"/entrance": `document.getElementById("message").hidden && document.querySelector("#tiles").innerText.includes("pictures shown")`,
 			} {
 				w := open(ctx, t, b, p, path, look.Look)
@@ -349,6 +349,29 @@ func unlabelled(w webPage) {
 		text, _ := json.Marshal(bare)
 		w.t.Errorf("without a label: %s", text)
 	}
+}
+
+// A camera is added by its address: what it sends is shown, and then it hangs on the wall.
+func TestPageAddsACamera(t *testing.T) {
+	t.Parallel()
+	ctx := deadline(t)
+	cam := startCamera(ctx, t, camera.Config{})
+	p := serve(ctx, t, settings{streams: "  studio: {source: publish}"})
+	w := open(ctx, t, startBrowser(t), p, "/", desktop)
+	w.until("the wall is there", `document.querySelectorAll("#wall > li").length === 1`)
+	look := func(url string) {
+		w.run(fmt.Sprintf(`document.querySelector("#probe [name=url]").value = %q; document.querySelector("#probe .primary").click()`, url), nil)
+	}
+	w.run(`document.getElementById("add").click()`, nil)
+	look("rtsp://127.0.0.1:1/none")
+	w.until("a camera that is not there", `document.getElementById("probe-error").innerText.includes("127.0.0.1:1") && !document.querySelector("#probe .primary").disabled`)
+	look(cam.URL)
+	w.until("what it sends", fmt.Sprintf(`document.getElementById("found").innerText.replaceAll("\u202f", "").startsWith("H.264, %d×%d") &&
+		document.getElementById("preview").naturalWidth > 0`, width, height))
+	w.keep("add-camera")
+	w.run(`document.querySelector("#save [name=name]").value = "gate"; document.querySelector("#save .primary").click()`, nil)
+	w.until("it hangs on the wall", `!document.getElementById("dialog").open && document.querySelectorAll("#wall > li").length === 2`)
+	w.until("and lives", `[...document.querySelectorAll("#wall > li")].some((li) => li.innerText.includes("gate") && li.innerText.includes("live") && li.querySelector("img.there"))`)
 }
 
 // Where the media cannot pass, the page says what was tried and which setting helps.
