@@ -156,3 +156,21 @@ func FuzzAddStream(f *testing.F) {
 		}
 	})
 }
+
+// What has changed beside the new stream is noticed.
+func TestOnlyAdds(t *testing.T) {
+	before := parse(t, "log: {level: info}\nstreams: {a: {source: publish}}")
+	for text, want := range map[string]bool{
+		"streams: {a: {source: publish}, b: {source: publish}}":                       true,
+		"log: {level: debug}\nstreams: {a: {source: publish}, b: {source: publish}}":  false,
+		"streams: {a: {source: publish, strict: true}, b: {source: publish}}":         false,
+		"streams: {b: {source: publish}}":                                             false,
+		"streams: {a: {source: publish}}":                                             false,
+		"streams: {a: {source: publish}, b: {source: publish}, c: {source: publish}}": false,
+		"streams: {a: {source: publish}, b: {source: ftp}}":                           false,
+	} {
+		if got := onlyAdds(before, text, "rave.yaml", "b", nil, nil); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}

@@ -53,7 +53,7 @@ func newGate(auth Auth, local bool, refusals *limit.Refusals) *gate {
 // visitor is who sends a request.
 type visitor struct {
 	gate *gate
-	user string // empty: a stranger
+	user string // empty: a stranger, or nobody needs to log in
 }
 
 // may reports whether the visitor has a permission for a stream; for an empty stream, whether for any. While nobody needs
@@ -62,7 +62,7 @@ func (v visitor) may(permission, stream string) bool {
 	if v.gate.auth == nil {
 		return permission != PermissionAdmin || v.gate.local
 	}
-	return v.user != "" && v.gate.auth.May(v.user, permission, stream)
+	return v.gate.auth.May(v.user, permission, stream)
 }
 
 // Why a visitor is not let in, beside the errors of limit.Guard.

@@ -20,6 +20,7 @@ import (
 func follow(t *testing.T, s *Server, headers ...string) (net.Conn, *http.Response) {
 	t.Helper()
 	c := dial(t, s)
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second)) // events that never end fail a test, and do not hold it up
 	fmt.Fprintf(c, "GET /api/v1/events HTTP/1.1\r\nHost: x\r\n%s\r\n", strings.Join(append(headers, ""), "\r\n"))
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
