@@ -68,7 +68,7 @@ func (h *handler) OnPause(ctx *gortsplib.ServerHandlerOnPauseCtx) (*base.Respons
 		return answer(base.StatusNotImplemented, "a publisher cannot pause: stop and publish again"), nil
 	}
 	if p := h.leave(ctx.Session); p != nil {
-		h.watch(ctx.Session, p)
+		h.watch(ctx.Session, p, false)
 	}
 	return ok(), nil
 }
@@ -125,6 +125,7 @@ func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) 
 	publisher := h.s.recorders[ctx.Session]
 	delete(h.s.recorders, ctx.Session)
 	delete(h.s.grants, ctx.Session)
+	delete(h.s.ids, ctx.Session)
 	h.s.mu.Unlock()
 	if publisher != nil {
 		publisher.Leave(ctx.Session, ctx.Error)

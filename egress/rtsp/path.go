@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/bluenviron/gortsplib/v4"
 
@@ -21,6 +22,9 @@ type PathConfig struct {
 	// OnReader asks the encoder for a keyframe: a reader has joined or has fallen behind and waits for one. It may be
 	// nil and must not block.
 	OnReader func()
+	// OnReaders says that the path has its first reader, or none any more: Stats tells which, since it may have changed
+	// again. It may be nil and must not block.
+	OnReaders func()
 	// KeepGOP keeps the last group of pictures and sends it to a new reader first, so that it starts at once.
 	KeepGOP bool
 }
@@ -52,7 +56,8 @@ type Path struct {
 	gop         gate.GOP[*unit]
 	frames      uint64
 	dropped     map[string]uint64
-	complained  bool // about packets of this generation that cannot be sent
+	complained  bool      // about packets of this generation that cannot be sent
+	silent      time.Time // since when nothing may come, see SetSilent; zero: it comes
 }
 
 var _ media.Sink = (*Path)(nil)
@@ -94,7 +99,7 @@ func (p *Path) Open(tracks []media.Track) error {
 		p.log.Info("new format: readers must connect again", "readers", len(gone))
 		old.stream.Close()
 	}
-	stopAll(gone)
+	p.stopAll(gone)
 	return nil
 }
 
@@ -227,12 +232,16 @@ func (p *Path) attach(ss *gortsplib.ServerSession) bool {
 		r.pace = &pacer{}
 	}
 	p.readers[ss] = r
+	first := len(p.readers) == 1
 	kept := p.gop.Snapshot()
 	if !r.video {
 		kept = nil
 	}
 	r.start(kept)
 	p.mu.Unlock()
+	if first {
+		p.tellReaders()
+	}
 	if r.video && len(kept) == 0 && p.cfg.OnReader != nil {
 		p.cfg.OnReader()
 	}
@@ -244,9 +253,19 @@ func (p *Path) detach(ss *gortsplib.ServerSession) {
 	p.mu.Lock()
 	r := p.readers[ss]
 	delete(p.readers, ss)
+	last := r != nil && len(p.readers) == 0
 	p.mu.Unlock()
 	if r != nil {
 		r.stopAndWait()
+	}
+	if last {
+		p.tellReaders()
+	}
+}
+
+func (p *Path) tellReaders() {
+	if p.cfg.OnReaders != nil {
+		p.cfg.OnReaders()
 	}
 }
 
@@ -257,10 +276,13 @@ func (p *Path) takeReaders() map[*gortsplib.ServerSession]*reader {
 	return gone
 }
 
-func stopAll(readers map[*gortsplib.ServerSession]*reader) {
+func (p *Path) stopAll(readers map[*gortsplib.ServerSession]*reader) {
 	for ss, r := range readers {
 		ss.Close()
 		r.stopAndWait()
+	}
+	if len(readers) > 0 {
+		p.tellReaders()
 	}
 }
 
@@ -281,6 +303,6 @@ func (p *Path) Close() error {
 	if gen != nil {
 		gen.stream.Close()
 	}
-	stopAll(gone)
+	p.stopAll(gone)
 	return nil
 }

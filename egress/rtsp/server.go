@@ -79,6 +79,8 @@ type Server struct {
 	readers    map[*gortsplib.ServerSession]*Path
 	recorders  map[*gortsplib.ServerSession]Publisher
 	watched    map[*gortsplib.ServerSession]*time.Timer
+	ids        map[*gortsplib.ServerSession]string // of sessions over UDP, for pulse
+	own        map[string]bool                     // addresses that pulse uses
 }
 
 // New listens and serves. The caller closes it.
@@ -90,7 +92,7 @@ func New(cfg Config) (*Server, error) {
 		paths:       map[string]*Path{}, publishers: map[string]Publisher{},
 		grants:  map[*gortsplib.ServerSession]*grant{},
 		readers: map[*gortsplib.ServerSession]*Path{}, recorders: map[*gortsplib.ServerSession]Publisher{},
-		watched: map[*gortsplib.ServerSession]*time.Timer{},
+		watched: map[*gortsplib.ServerSession]*time.Timer{}, ids: map[*gortsplib.ServerSession]string{}, own: map[string]bool{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

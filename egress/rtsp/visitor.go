@@ -62,7 +62,7 @@ func (h *handler) OnRequest(c *gortsplib.ServerConn, req *base.Request) {
 	v.user, v.err, v.pause = nil, errUnauthorized, 0
 	v.slow = strings.HasPrefix(strings.Join(req.Header["User-Agent"], ""), "GStreamer")
 	delete(req.Header, "User-Agent")
-	if c.Session() == nil && req.Header["Session"] != nil {
+	if c.Session() == nil && req.Header["Session"] != nil && !h.s.isOwn(c) {
 		req.Header["Session"] = base.HeaderValue{noSession}
 	}
 	switch req.Method {

@@ -26,15 +26,23 @@ func (h *handler) watchReader(ss *gortsplib.ServerSession, p *Path) {
 		h.unwatch(ss)
 		return
 	}
-	h.watch(ss, p)
+	h.watch(ss, p, true)
 	ss.OnPacketRTCPAny(func(*description.Media, rtcp.Packet) { h.alive(ss) })
 }
 
 // watch ends a session that gives no sign of life any more: one that plays over UDP, or that has paused. A request is a
-// sign, and so is a report of what was received (RFC 2326 section 12.37).
-func (h *handler) watch(ss *gortsplib.ServerSession, p *Path) {
+// sign, and so is a report of what was received (RFC 2326 section 12.37). One that plays is excused while there is nothing
+// to play.
+func (h *handler) watch(ss *gortsplib.ServerSession, p *Path, excused bool) {
 	silence := h.s.cfg.SessionTimeout
 	timer := time.AfterFunc(silence, func() {
+		if excused && p.excuses() {
+			if err := h.s.pulse(ss); err != nil {
+				p.log.Debug("a silent reader may be dropped", "path", p.name, "error", err)
+			}
+			h.alive(ss)
+			return
+		}
 		p.log.Info("a reader has given no sign of life and is dropped", "path", p.name, "for", silence)
 		ss.Close()
 	})
@@ -95,6 +103,7 @@ func (h *handler) OnResponse(c *gortsplib.ServerConn, res *base.Response) {
 		if id, _, found := strings.Cut(v, ";timeout="); found {
 			seconds := max(1, int(h.s.cfg.SessionTimeout*2/3/time.Second))
 			res.Header["Session"][i] = id + ";timeout=" + strconv.Itoa(seconds)
+			h.s.setID(c.Session(), id)
 		}
 	}
 }
