@@ -183,6 +183,9 @@ var bad = []struct{ key, file, want string }{
 	{"options.output.scale", "output: {scale: 5x}", `output.scale: "5x" is not a scale; use auto, 1, 1.5, 2, 3 or 4`},
 	{"options.output.max", "output: {max: 4k}", `output.max: "4k" is not a size; use WIDTHxHEIGHT in pixels, 16 to ` +
 		`16384 each, such as 3840x2160`},
+	{"options.hold_last_frame", "hold_last_frame: 2h", `hold_last_frame: "2h" is out of range; use 0s to 1h`},
+	{"options.on_demand", "on_demand: always", `on_demand: "always" is neither true nor false`},
+	{"options.on_demand_linger", "on_demand_linger: 25h", `on_demand_linger: "25h" is out of range; use 0s to 24h`},
 	{"options.max_pixels", "max_pixels: 3840x2160", `max_pixels: "3840x2160" is not a number of pixels; use 76800 (320x240) ` +
 		`to 268435456 (16384x16384)`},
 	{"options.max_pixels", "max_pixels: 76799", `max_pixels: "76799" is not a number of pixels; use 76800 (320x240) to ` +
@@ -244,7 +247,7 @@ func TestBadFiles(t *testing.T) {
 		{"nothing near", "cpu: {affinity: 1}", `rave.yaml:1: cpu.affinity: unknown key; known here: threads`},
 		{"credentials are not defaults", "stream_defaults: {password: secret}",
 			`rave.yaml:1: stream_defaults.password: unknown key; known here: transport, video_timeout, reconnect, ` +
-				`deinterlace, quality, strict, output, max_pixels, encode`},
+				`hold_last_frame, on_demand, on_demand_linger, deinterlace, quality, strict, output, max_pixels, encode`},
 		{"key twice", "cpu: {threads: 1}\nlog: {}\ncpu: {threads: 2}", `rave.yaml:3: cpu: given twice, first in line 1`},
 		{"stream twice", "streams:\n  a: {source: publish}\n  a: {source: publish}",
 			`rave.yaml:3: streams.a: given twice, first in line 2`},

@@ -55,6 +55,9 @@ streams:
     password: 007
     transport: udp
     video_timeout: 90s
+    hold_last_frame: 1m30s
+    on_demand: true
+    on_demand_linger: 1h
     reconnect: {min: 1s, max: 1m}
     deinterlace: off
     quality: [live-x2, lanczos]
@@ -92,6 +95,7 @@ func TestFullFile(t *testing.T) {
 	want.Streams = []Stream{front, {
 		Name: "back", Source: Source{"rtsp://cam2/live"}, Username: "viewer", Password: "007", Transport: TransportUDP,
 		VideoTimeout: 90 * time.Second, Reconnect: Reconnect{time.Second, time.Minute}, Deinterlace: DeinterlaceOff,
+		HoldLastFrame: 90 * time.Second, OnDemand: true, OnDemandLinger: time.Hour,
 		Quality: []string{"live-x2", "lanczos"}, Strict: true, Output: Output{3, Size{1920, 1080}},
 		MaxPixels: 8294400, Encode: Encode{CodecH264, "fast", 2.5e6, 500 * time.Millisecond},
 	}, studio}

@@ -14,12 +14,17 @@ type Stream struct {
 	Transport    Transport
 	VideoTimeout time.Duration // without a picture for so long, the camera is connected again
 	Reconnect    Reconnect
-	Deinterlace  Deinterlace
-	Quality      []string // names of enhancers that may serve the stream, best first
-	Strict       bool     // only the first of Quality
-	Output       Output
-	MaxPixels    int // of the camera's picture, as it is coded, and of the enhanced one
-	Encode       Encode
+	// While the camera is away the last picture is repeated for so long.
+	HoldLastFrame time.Duration
+	// OnDemand: pictures are enhanced only while somebody watches, and so long after that.
+	OnDemand       bool
+	OnDemandLinger time.Duration
+	Deinterlace    Deinterlace
+	Quality        []string // names of enhancers that may serve the stream, best first
+	Strict         bool     // only the first of Quality
+	Output         Output
+	MaxPixels      int // of the camera's picture, as it is coded, and of the enhanced one
+	Encode         Encode
 }
 
 // Transport is how RTP comes from a camera.
@@ -73,7 +78,7 @@ func (s Stream) Equal(o Stream) bool { return reflect.DeepEqual(s, o) }
 // neither of the source nor of the picture counts for both.
 func (s Stream) SameSource(o Stream) bool {
 	s.Deinterlace, s.Quality, s.Strict, s.Output, s.Encode = o.Deinterlace, o.Quality, o.Strict, o.Output, o.Encode
-	s.MaxPixels = o.MaxPixels
+	s.MaxPixels, s.HoldLastFrame, s.OnDemand, s.OnDemandLinger = o.MaxPixels, o.HoldLastFrame, o.OnDemand, o.OnDemandLinger
 	return s.Equal(o)
 }
 
@@ -86,14 +91,16 @@ func (s Stream) SamePicture(o Stream) bool {
 
 func defaultStream() Stream {
 	return Stream{
-		Transport:    TransportAuto,
-		VideoTimeout: 5 * time.Second,
-		Reconnect:    Reconnect{Min: 500 * time.Millisecond, Max: 15 * time.Second},
-		Deinterlace:  DeinterlaceAuto,
-		Quality:      []string{"live-x2", "lanczos"},
-		Output:       Output{Scale: ScaleAuto, Max: Size{3840, 2160}},
-		MaxPixels:    8192 * 4608,
-		Encode:       Encode{Codec: CodecH264, Preset: "superfast", Bitrate: BitrateAuto, GOP: 2 * time.Second},
+		Transport:      TransportAuto,
+		VideoTimeout:   5 * time.Second,
+		Reconnect:      Reconnect{Min: 500 * time.Millisecond, Max: 15 * time.Second},
+		HoldLastFrame:  10 * time.Second,
+		OnDemandLinger: 15 * time.Second,
+		Deinterlace:    DeinterlaceAuto,
+		Quality:        []string{"live-x2", "lanczos"},
+		Output:         Output{Scale: ScaleAuto, Max: Size{3840, 2160}},
+		MaxPixels:      8192 * 4608,
+		Encode:         Encode{Codec: CodecH264, Preset: "superfast", Bitrate: BitrateAuto, GOP: 2 * time.Second},
 	}
 }
 
@@ -114,6 +121,9 @@ func (s *Stream) options() section {
 		{"transport", choice(&s.Transport, "a transport", TransportAuto, TransportUDP, TransportTCP)},
 		{"video_timeout", duration(&s.VideoTimeout, 500*time.Millisecond, 10*time.Minute)},
 		{"reconnect", s.Reconnect.schema()},
+		{"hold_last_frame", duration(&s.HoldLastFrame, 0, time.Hour)},
+		{"on_demand", boolean(&s.OnDemand)},
+		{"on_demand_linger", duration(&s.OnDemandLinger, 0, 24*time.Hour)},
 		{"deinterlace", choice(&s.Deinterlace, "a way to deinterlace", DeinterlaceAuto, DeinterlaceOff)},
 		{"quality", list{get: func() []string { return s.Quality }, set: func(names []string) { s.Quality = names },
 			check: checkModelRef, atLeast: "name at least one enhancer, such as lanczos"}},

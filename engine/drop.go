@@ -15,7 +15,8 @@ import (
 //	                     pictures that no other refers to are skipped, and as soon as a newer keyframe waits,
 //	                     everything before it goes.
 //	frames   → enhance   At most 2 decoded pictures wait; the oldest goes. While a backlog is worked off, late
-//	                     pictures go as well, but never for longer than maxFreeze.
+//	                     pictures go as well, but never for longer than maxFreeze. Those from before the last
+//	                     repetition go (still.go).
 //	                     Damaged pictures, and those that may refer to lost data, are not shown as good ones: the
 //	                     last clean picture stays, but never for longer than maxHeld (damage.go).
 //	enhanced → encode    1 waits and the enhancer waits with it: its work is never thrown away.
@@ -43,7 +44,7 @@ const (
 // Reasons of drops, as they appear in rave_frames_dropped_total{reason}.
 const (
 	DropOverload   = "overload"         // frames: the enhancer or encoder cannot hold the rate
-	DropLate       = "late"             // frames: made late by a backlog that is being worked off
+	DropLate       = "late"             // frames: made late by a backlog that is being worked off, or from before a repetition
 	DropBehind     = "behind"           // packets: a newer keyframe waited
 	DropOverflow   = "overflow"         // packets: the bound on memory
 	DropKeyframe   = "waiting_keyframe" // packets: refer to something that was lost or dropped

@@ -37,6 +37,9 @@ func (e *encodeStage) close() {
 // encode makes one access unit and gives it out.
 func (s *Session) encode(f *media.Frame) error {
 	e := &s.enc
+	if f.Held {
+		return s.encodeHeld(f)
+	}
 	s.obs.Waiting(StageEncode, s.enhanced.Len())
 	if e.enc == nil || f.Format != e.in {
 		if err := s.newEncoder(f.Format); err != nil {
@@ -49,10 +52,14 @@ func (s *Session) encode(f *media.Frame) error {
 	if e.adaptRate(f.PTS, s.bitrate) {
 		s.log.Debug("rate control follows the frame rate", "fps", round1(e.fps), "bitrate", e.bitrate)
 	}
-	if e.due(f.PTS, s.cfg.GOP, &s.keyframe) {
-		e.requestKeyframe(f.PTS, &s.keyframe)
-	}
-	start, waited := time.Now(), time.Since(f.Enhanced)
+	s.keyframeIfDue(f.PTS)
+	return s.send(s.still.keep(f))
+}
+
+// send has the encoder make an access unit, and gives it out.
+func (s *Session) send(f *media.Frame) error {
+	e := &s.enc
+	held, start, waited := f.Held, time.Now(), time.Since(f.Enhanced) // f has another owner after Send
 	var (
 		emitting time.Duration
 		giveErr  error
@@ -63,18 +70,21 @@ func (s *Session) encode(f *media.Frame) error {
 		giveErr = s.give(p)
 		return giveErr
 	})
-	worked := time.Since(start) - emitting
-	s.obs.StageDone(StageEncode, waited, worked)
-	e.spent.add(worked)
-	switch {
-	case giveErr != nil: // no fault of the encoder's
-		s.obs.Dropped(StageEncode, DropError, 1)
-		return giveErr
-	case err == nil:
+	if !held {
+		worked := time.Since(start) - emitting
+		s.obs.StageDone(StageEncode, waited, worked)
+		e.spent.add(worked)
+	}
+	if err == nil && giveErr == nil {
 		e.failed = 0
 		return nil
 	}
-	s.obs.Dropped(StageEncode, DropError, 1)
+	if !held {
+		s.obs.Dropped(StageEncode, DropError, 1)
+	}
+	if giveErr != nil { // no fault of the encoder's
+		return giveErr
+	}
 	if e.failed++; e.failed >= encoderPatience {
 		return fmt.Errorf("encoder failed %d times in a row: %w", e.failed, err)
 	}
@@ -85,12 +95,20 @@ func (s *Session) encode(f *media.Frame) error {
 	return nil
 }
 
+// keyframeIfDue makes the picture at pts a keyframe if it is time for one, or somebody has asked for one.
+func (s *Session) keyframeIfDue(pts time.Duration) {
+	if s.enc.due(pts, s.cfg.GOP, &s.keyframe) {
+		s.enc.requestKeyframe(pts, &s.keyframe)
+	}
+}
+
 func (s *Session) newEncoder(in media.Format) error {
 	e := &s.enc
 	if err := s.encodeFlush(); err != nil {
 		return err
 	}
 	e.close()
+	s.still.drop() // it is no picture for this encoder
 	e.fps = e.rate.fps(25)
 	e.bitrate = s.bitrate(in, e.fps)
 	enc, err := s.cfg.Plan.Encode.NewEncoder(EncoderParams{
@@ -137,7 +155,9 @@ func (s *Session) give(p media.Packet) error {
 	if err := s.out.Packet(p); err != nil {
 		return fmt.Errorf("send enhanced packet: %w", err)
 	}
-	s.obs.Made(p.Enhancer, len(p.Data))
+	if !p.Held {
+		s.obs.Made(p.Enhancer, len(p.Data))
+	}
 	return nil
 }
 

@@ -56,7 +56,7 @@ func (l *ladder) sendBoth(ctx context.Context, s served, f *media.Frame) ([]*med
 	return outs, nil
 }
 
-// shared is a frame with two owners: it is released when both are done with it.
+// shared is a frame with several owners: it is released when all are done with it. Who calls view is one of them.
 type shared struct {
 	f       *media.Frame
 	left    atomic.Int32
@@ -67,13 +67,15 @@ type shared struct {
 // one is released twice.
 func share(f *media.Frame, misused func()) (one, other *media.Frame) {
 	s := &shared{f: f, misused: misused}
-	s.left.Store(2)
-	view := func() *media.Frame {
-		v := media.NewFrame(s)
-		v.Meta, v.Format, v.Planes, v.Strides, v.Native = f.Meta, f.Format, f.Planes, f.Strides, f.Native
-		return v
-	}
-	return view(), view()
+	return s.view(), s.view()
+}
+
+// view returns one more frame of the same memory.
+func (s *shared) view() *media.Frame {
+	s.left.Add(1)
+	v := media.NewFrame(s)
+	v.Meta, v.Format, v.Planes, v.Strides, v.Native = s.f.Meta, s.f.Format, s.f.Planes, s.f.Strides, s.f.Native
+	return v
 }
 
 // Free implements media.Owner.

@@ -48,6 +48,19 @@ func (q *Queue[T]) Put(ctx context.Context, v T) bool {
 	}
 }
 
+// TryPut adds v if the queue is empty and open. It returns false, and v stays the caller's, if not. Any goroutine may call
+// it, the producer or not.
+func (q *Queue[T]) TryPut(v T) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || len(q.items) > 0 {
+		return false
+	}
+	q.items = append(q.items, v)
+	signal(q.filled)
+	return true
+}
+
 func (q *Queue[T]) tryPut(v T) (old []T, done, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -58,6 +58,7 @@ type fakeDevice struct {
 	drops               map[string]int
 	packets             []media.Packet
 	tracks              int // descriptions given out
+	made                int // pictures that count
 }
 
 const decodeTime = 5 * time.Millisecond
@@ -154,7 +155,7 @@ func (d *fakeDecoder) Send(p media.Packet, emit func(*media.Frame) error) error 
 	if err != nil {
 		return err
 	}
-	f.PTS, f.Arrival, f.Keyframe, f.Damaged = p.PTS, p.Arrival, p.Keyframe, slices.Contains(d.damaged, n)
+	f.PTS, f.Arrival, f.Keyframe, f.Unwanted, f.Damaged = p.PTS, p.Arrival, p.Keyframe, p.DecodeOnly, slices.Contains(d.damaged, n)
 	if d.holds {
 		f, d.held = d.held, f
 	}
@@ -231,7 +232,7 @@ func (e *fakeEncoder) Send(f *media.Frame, emit func(media.Packet) error) error 
 	if slices.Contains(e.unencoded, number(f.PTS)) {
 		return errScript
 	}
-	p := media.Packet{Track: e.track, PTS: f.PTS, Arrival: f.Arrival, Enhancer: f.Enhancer, Keyframe: e.key, Data: []byte{0, 0, 0, 1, 0x65}}
+	p := media.Packet{Track: e.track, PTS: f.PTS, Arrival: f.Arrival, Enhancer: f.Enhancer, Keyframe: e.key, Held: f.Held, Data: []byte{0, 0, 0, 1, 0x65}}
 	e.key = false
 	return emit(p)
 }
@@ -282,9 +283,10 @@ func (o scriptOutput) Dropped(stage, reason string, n int) {
 	})
 }
 
+func (o scriptOutput) Made(string, int) { o.locked(func() { o.made++ }) }
+
 func (o scriptOutput) StageDone(string, time.Duration, time.Duration) {}
 func (o scriptOutput) Decoded()                                       {}
-func (o scriptOutput) Made(string, int)                               {}
 func (o scriptOutput) Planned(string, string, string)                 {}
 func (o scriptOutput) RungLoaded(string, error)                       {}
 func (o scriptOutput) RungChanged(string, string, string)             {}

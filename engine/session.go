@@ -69,6 +69,7 @@ type Session struct {
 	// Lines of the log that a camera can provoke as often as it likes, and one that comes at each start:
 	undecoded, rebuilt, unencoded, failures repeats
 
+	still    still
 	keyframe atomic.Bool
 	prefer   atomic.Pointer[string]
 }
@@ -197,18 +198,21 @@ func (s *Session) openQueues() {
 	}
 	s.frames = NewQueue(maxWaitingFrames, evict)
 	s.enhanced = NewQueue[*media.Frame](maxWaitingEnhanced, nil)
+	s.still.open(s.enhanced, s.ledger.misused)
 }
 
 // closeStages frees everything and checks that every frame came back. What waits in a session that has failed is lost.
 func (s *Session) closeStages(failed bool) {
 	give := func(stage string) func(*media.Frame) {
 		return func(f *media.Frame) {
+			held := f.Held
 			f.Release()
-			if failed {
+			if failed && !held {
 				s.obs.Dropped(stage, DropError, 1)
 			}
 		}
 	}
+	s.still.close()
 	s.frames.Drain(give(StageEnhance))
 	s.enhanced.Drain(give(StageEncode))
 	s.decoded.clear()

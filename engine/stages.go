@@ -152,13 +152,18 @@ func (s *Session) passDecoded(ctx context.Context, emitting *time.Duration) func
 			s.dec.input.Store(&input)
 			s.dec.format = f.Format
 		}
+		clean := s.dec.damage.clean(f)
+		if f.Unwanted {
+			f.Release()
+			return nil
+		}
 		s.obs.Decoded()
 		if s.dec.behind {
 			s.dec.interval.skip()
 		} else {
 			s.dec.interval.observe(f.PTS)
 		}
-		if !s.dec.damage.clean(f) {
+		if !clean {
 			f.Release()
 			s.obs.Dropped(StageDecode, DropDamaged, 1)
 			return nil
@@ -214,7 +219,7 @@ func (s *Session) enhanceIn(ctx context.Context) func(*media.Frame) error {
 			}
 		}
 		start := time.Now()
-		if s.packets.Late(f.PTS, e.shown, start) {
+		if s.packets.Late(f.PTS, e.shown, start) || s.still.passed(f.PTS) {
 			f.Release()
 			s.obs.Dropped(StageEnhance, DropLate, 1)
 			return nil
@@ -317,8 +322,9 @@ func (s *Session) newGeneration(ctx context.Context, in media.Format) error {
 				In:      in,
 				Out:     out,
 				Threads: s.cfg.Threads,
-				Frames:  maxWaitingEnhanced + 3 + s.low.frames(), // waiting, in the enhancer's hand, in the encoder, kept
-				Ledger:  &s.ledger,
+				// Waiting, in the enhancer's hand, in the encoder, kept for snapshots and to be repeated.
+				Frames: maxWaitingEnhanced + 4 + s.low.frames(),
+				Ledger: &s.ledger,
 			})
 		},
 		onChange: func(from, to, reason string) {

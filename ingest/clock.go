@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"sync/atomic"
 	"time"
 
 	"rave/engine/media"
@@ -38,12 +39,13 @@ type Stamp struct {
 // seconds or stands still is re-based by arrival.
 //
 // gortsplib's PacketPTS2 is not used: it gives no times before an IDR, which intra-refresh cameras never send, and
-// aligns tracks by arrival only. The zero value is ready; a Clock is not safe for concurrent use.
+// aligns tracks by arrival only. The zero value is ready; a Clock is not safe for concurrent use, but for Reach.
 type Clock struct {
 	first  time.Time     // when the stream was first seen; zero: not yet
 	max    time.Duration // greatest time given
 	period time.Duration // latest distance of two frames
 	depth  time.Duration // deepest reordering seen
+	beyond atomic.Int64  // time that was given to others than the source, see Reach
 
 	tracks map[int]*track // of this connection
 	floor  time.Duration  // all its times are above this
@@ -121,9 +123,13 @@ func (c *Clock) Begin(arrival time.Time) {
 	if c.first.IsZero() {
 		c.first = arrival
 	} else {
-		c.base = max(c.max+c.gap(), arrival.Sub(c.first))
+		c.base = max(max(c.max, time.Duration(c.beyond.Load()))+c.gap(), arrival.Sub(c.first))
 	}
 }
+
+// Reach says that the stream's time has gone on to pts without its source, as while the last picture is held: what the
+// next connection brings comes after that. It may be called from any goroutine.
+func (c *Clock) Reach(pts time.Duration) { c.beyond.Store(int64(pts)) }
 
 // HasMaster says that a picture has come with its sender's time: sound that has it, too, is placed by both.
 func (c *Clock) HasMaster() bool { return c.master != nil }

@@ -53,16 +53,20 @@ func TestClockReconnect(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		away time.Duration // how long nothing came
+		held time.Duration // up to when the last picture was held; 0: it was not
 		want time.Duration // time of the first frame afterwards
 	}{
-		{"at once: one frame later", 0, 400 * time.Millisecond},
-		{"after a while: the wall time", 10 * time.Second, 10*time.Second + 360*time.Millisecond},
+		{"at once: one frame later", 0, 0, 400 * time.Millisecond},
+		{"after a while: the wall time", 10 * time.Second, 0, 10*time.Second + 360*time.Millisecond},
+		{"after a while in which others ran ahead: after them", 10 * time.Second, 12 * time.Second, 12*time.Second + 40*time.Millisecond},
+		{"after a while in which others came nowhere", 10 * time.Second, 9 * time.Second, 10*time.Second + 360*time.Millisecond},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSender(1)
 			for range 10 {
 				s.frame()
 			}
+			s.c.Reach(c.held)
 			s.c.Connect()
 			s.rtp = 77777 // another base
 			s.now = s.now.Add(c.away - 40*time.Millisecond)

@@ -92,7 +92,8 @@ func (p *program) url(path string) string { return "rtsp://" + p.rtsp + "/" + pa
 // yaml is the configuration of streams whose cameras are at these URLs.
 func yaml(list []stream, cameras map[string]string) string {
 	var b strings.Builder
-	b.WriteString("streams:\n")
+	// A picture that is shown again would be taken for one that comes late.
+	b.WriteString("stream_defaults: {hold_last_frame: 0s}\nstreams:\n")
 	for _, s := range list {
 		source, transport := cameras[s.name], ", transport: "+s.transport
 		if s.published {

@@ -113,10 +113,12 @@ func (s *stream) status() web.Stream {
 	snap := s.stats.Snapshot()
 	s.mu.Lock()
 	state, since, now, onlines := s.state, s.since, s.now, s.onlines
+	woken := s.woken
 	s.mu.Unlock()
+	asleep := s.asleep()
 	st := web.Stream{
 		Name: s.name, Source: now.camera, Publish: now.cfg.Source.Publish(),
-		State: webState(state.Phase), Since: since, Reconnects: int64(max(0, onlines-1)),
+		State: webState(state.Phase), Since: since, Asleep: asleep, Reconnects: int64(max(0, onlines-1)),
 		Plan: snap.Plan, EnhancedURL: s.app.url(s.name), OriginalURL: s.app.url(s.name + "/original"),
 		Input: web.Video{
 			Codec: snap.Codec, Size: snap.Input, FPS: snap.FPSIn, Bitrate: snap.BitrateIn, Frames: snap.Decoded,
@@ -134,8 +136,8 @@ func (s *stream) status() web.Stream {
 		st.Reason = state.Err.Error()
 	case state.Phase == ingest.Connecting && now.cfg.Source.Publish():
 		st.State, st.Reason = web.StateWaiting, "waiting for a publisher"
-	case state.Phase == ingest.Online:
-		st.Reason = stalled(snap, since)
+	case state.Phase == ingest.Online && !asleep:
+		st.Reason = stalled(snap, since, woken)
 	}
 	if state.Phase == ingest.Waiting && state.Next > 0 {
 		st.NextTry = state.Since.Add(state.Next)
@@ -153,11 +155,13 @@ func (s *stream) status() web.Stream {
 }
 
 // stalled says why a stream whose camera delivers has no enhanced picture; empty if it has, or may have soon.
-func stalled(snap stats.Snapshot, online time.Time) string {
+func stalled(snap stats.Snapshot, online, woken time.Time) string {
 	const patience = 3 * time.Second
 	last := snap.LastEnhancedSeen
-	if last.Before(online) {
-		last = online
+	for _, began := range []time.Time{online, woken} {
+		if last.Before(began) {
+			last = began
+		}
 	}
 	if time.Since(last) < patience {
 		return ""

@@ -14,6 +14,7 @@ type collector struct {
 	fps     *prometheus.Desc
 	bitrate *prometheus.Desc
 	refused *prometheus.Desc
+	asleep  *prometheus.Desc
 }
 
 func newCollector(a *app) *collector {
@@ -28,6 +29,7 @@ func newCollector(a *app) *collector {
 		viewed:  desc("rave_viewer_bytes_total", "RTP payload sent to WebRTC viewers.", "stream", "path"),
 		fps:     desc("rave_fps", "Pictures per second over the last seconds.", "stream", "direction"),
 		bitrate: desc("rave_bitrate", "Video bits per second over the last seconds.", "stream", "direction"),
+		asleep:  desc("rave_stream_asleep", "1 while nothing of the stream is decoded, since nobody watches (on_demand).", "stream"),
 		refused: desc("rave_refused_total", "Connections and credentials refused by a server.", "server", "reason"),
 	}
 }
@@ -51,6 +53,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 				ch <- prometheus.MustNewConstMetric(c.viewed, prometheus.CounterValue, float64(st.Bytes), s.name, path)
 			}
 		}
+		asleep := 0.0
+		if s.asleep() {
+			asleep = 1
+		}
+		ch <- prometheus.MustNewConstMetric(c.asleep, prometheus.GaugeValue, asleep, s.name)
 		snap := s.stats.Snapshot()
 		gauge(c.fps, snap.FPSIn, "in")
 		gauge(c.fps, snap.FPSOut, "out")

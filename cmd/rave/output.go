@@ -47,12 +47,16 @@ type sessionOutput struct {
 
 // Tracks implements media.Output.
 func (o sessionOutput) Tracks(video []media.Track) error {
-	s := o.s
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	if s.current != o.r {
+	o.s.turn.Lock()
+	defer o.s.turn.Unlock()
+	if o.s.current != o.r {
 		return nil
 	}
+	return o.s.openEnhanced(video)
+}
+
+// openEnhanced serves the enhanced video with the camera's sound.
+func (s *stream) openEnhanced(video []media.Track) error {
 	s.mu.Lock()
 	tracks := slices.Concat(video, s.sound) // which does not change while the session runs
 	s.mu.Unlock()
@@ -80,6 +84,9 @@ func (o sessionOutput) Packet(p media.Packet) error {
 	}
 	if err := s.enhanced.Write(p); err != nil {
 		return err
+	}
+	if p.Held {
+		return nil
 	}
 	s.onScreen.add(s.enhanced.rtpTime(p.PTS), p)
 	if !p.Arrival.IsZero() { // a picture that no packet is known of: FFmpeg made up its time

@@ -44,6 +44,25 @@ func (d *demand) follow(s session) {
 	}
 }
 
+// leave says that there is no session for a while.
+func (d *demand) leave() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.session = nil
+}
+
+// some reports whether any rendition is wanted.
+func (d *demand) some() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, paths := range d.paths {
+		if paths > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // refresh asks for a keyframe of a rendition.
 func (d *demand) refresh(rendition string) {
 	d.mu.Lock()
@@ -55,7 +74,10 @@ func (d *demand) refresh(rendition string) {
 
 // browsers completes what a path is for browsers by what the stream's session can make for them.
 func (s *stream) browsers(c webrtc.PathConfig, renditions ...string) webrtc.PathConfig {
-	c.Renditions, c.OnDemand = renditions, s.demand.want
+	c.Renditions, c.OnDemand = renditions, func(rendition string, on bool) {
+		s.demand.want(rendition, on)
+		s.ask()
+	}
 	return c
 }
 

@@ -29,7 +29,13 @@ func TestDemand(t *testing.T) {
 	d.want(engine.RenditionOpus, false)
 	d.refresh(engine.RenditionBrowser)
 	d.follow(second)
-	d.want(engine.RenditionOpus, false)
+	if d.want(engine.RenditionOpus, false); d.some() {
+		t.Error("something is wanted")
+	}
+	d.leave()
+	if d.want(engine.RenditionBrowser, true); !d.some() {
+		t.Error("nothing is wanted")
+	}
 	if want := []string{"opustrue", "opustrue", "opustrue", "browser"}; !slices.Equal(first.list, want) {
 		t.Errorf("the first session was told %v", first.list)
 	}

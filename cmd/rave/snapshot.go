@@ -25,17 +25,29 @@ func (a *app) snapshot(ctx context.Context, name, variant string, width int) (we
 }
 
 // snapshot returns the latest picture of a stream as an image at most width wide (0: as wide as it is). Variants are those of
-// package engine; engine.ErrNoPicture: there is none yet.
+// package engine; engine.ErrNoPicture: there is none yet. It wakes nothing: of a stream that is asleep the last snapshot
+// from before is all there is.
 func (s *stream) snapshot(ctx context.Context, variant string, width int) (engine.Snapshot, error) {
 	s.mu.Lock()
-	r := s.running
+	r, last, onDemand := s.running, s.shots[variant], s.now.cfg.OnDemand
 	s.mu.Unlock()
-	if r == nil {
+	switch {
+	case r != nil:
+	case last.JPEG != nil && (width == 0 || last.Width <= width):
+		return last, nil
+	case s.asleep():
+		return engine.Snapshot{}, fmt.Errorf("stream %s: %w: it is asleep, since nobody watches (on_demand)", s.name, engine.ErrNoPicture)
+	default:
 		return engine.Snapshot{}, fmt.Errorf("stream %s: %w: its camera has not answered yet", s.name, engine.ErrNoPicture)
 	}
 	shot, err := r.session.Snapshot(ctx, variant, width)
 	if err != nil {
 		return engine.Snapshot{}, fmt.Errorf("stream %s: %w", s.name, err)
+	}
+	if onDemand {
+		s.mu.Lock()
+		s.shots[variant] = shot
+		s.mu.Unlock()
 	}
 	return shot, nil
 }

@@ -44,20 +44,28 @@ type stream struct {
 	outdated atomic.Bool                   // another session must take over
 	whip     atomic.Pointer[whip.Endpoint] // nil: nobody may publish by WebRTC
 
-	// Of the goroutine that runs the source:
+	hold  hold
+	asked chan struct{} // capacity 1: see ask
+
 	ctx      context.Context //nolint:containedctx // of run; media.Output has none
-	tracks   []media.Track
-	video    media.Track
-	fresh    bool // no picture has come since the connection
 	sessions sync.WaitGroup
+
+	input  sync.Mutex // held while the source's output is taken, and sessions come and go
+	tracks []media.Track
+	video  media.Track
+	fresh  bool      // no picture has come since the connection
+	recent recent    // with on_demand
+	wanted time.Time // when somebody watched last, or would have been served anyway
 
 	turn    sync.Mutex // held while a session's output is passed on,
 	current *running   // if it is this one's
 
 	mu         sync.Mutex
 	now        prepared
-	disconnect context.CancelFunc // ends the running source
-	running    *running
+	disconnect context.CancelFunc         // ends the running source
+	running    *running                   // nil: nobody watches; changed with input held as well
+	woken      time.Time                  // when it was started
+	shots      map[string]engine.Snapshot // with on_demand: the last of each variant
 	state      ingest.State
 	onlines    int           // times that it came online, from whatever source
 	since      time.Time     // when it came online, or ceased to be
@@ -77,12 +85,15 @@ type running struct {
 // newStream makes the stream, of which run is to be called.
 func (a *app) newStream(p prepared) *stream {
 	name := p.cfg.Name
-	s := &stream{app: a, name: name, log: a.log.With("stream", name), stats: a.stats.Stream(name), clock: p.clock, now: p}
+	s := &stream{
+		app: a, name: name, log: a.log.With("stream", name), stats: a.stats.Stream(name), clock: p.clock, now: p, asked: make(chan struct{}, 1),
+		shots: map[string]engine.Snapshot{},
+	}
 	s.original = a.output(name+"/original", rtsp.PathConfig{KeepGOP: true}, s.browsers(webrtc.PathConfig{
 		KeepGOP: true, OnKeyframe: func() { s.demand.refresh(engine.RenditionBrowser) },
 	}, webrtc.Browser, webrtc.Opus))
-	s.enhanced = a.output(name, rtsp.PathConfig{OnReader: s.requestKeyframe}, s.browsers(webrtc.PathConfig{
-		KeepGOP: true, OnKeyframe: s.requestKeyframe,
+	s.enhanced = a.output(name, rtsp.PathConfig{OnReader: s.requestKeyframe, OnReaders: s.ask}, s.browsers(webrtc.PathConfig{
+		KeepGOP: true, OnKeyframe: s.requestKeyframe, OnViewers: s.ask,
 	}, webrtc.Low, webrtc.Opus))
 	s.expect(p)
 	return s
@@ -102,6 +113,9 @@ func (s *stream) run(ctx context.Context) {
 	s.ctx = ctx
 	defer s.sessions.Wait()
 	defer s.stopSession()
+	var minding sync.WaitGroup
+	minding.Go(func() { s.mind(ctx) })
+	defer minding.Wait()
 	for ctx.Err() == nil {
 		connection, p := s.connect(ctx)
 		s.keep(connection, p)
@@ -147,6 +161,9 @@ func (s *stream) onState(st ingest.State) {
 	again := cameOnline && s.onlines > 1
 	s.mu.Unlock()
 	s.stats.Online(st.Phase == ingest.Online)
+	if st.Phase != ingest.Online {
+		s.hold.left()
+	}
 	if again {
 		s.stats.Reconnected()
 	}
@@ -161,26 +178,35 @@ func (s *stream) Tracks(tracks []media.Track) error {
 	if i < 0 {
 		return fmt.Errorf("stream %s: %s sends no video", s.name, s.configured().camera)
 	}
+	s.input.Lock()
+	defer s.input.Unlock()
 	if err := s.original.Open(tracks); err != nil {
 		return err
 	}
-	if s.running == nil || !media.SameTracks(tracks, s.tracks) {
+	same := media.SameTracks(tracks, s.tracks)
+	if !same {
 		s.stopSession()
 		s.mu.Lock()
 		s.sound = slices.DeleteFunc(slices.Clone(tracks), func(t media.Track) bool { return t.Kind == media.Video })
 		s.heard = nil
 		s.mu.Unlock()
-		if err := s.startSession(tracks[i]); err != nil {
-			return err
-		}
 	}
-	s.tracks, s.video, s.fresh = tracks, tracks[i], true
+	s.tracks, s.video, s.fresh, s.recent = tracks, tracks[i], true, recent{}
 	s.stats.Camera(string(s.video.Codec))
-	return nil
+	switch {
+	case s.running != nil:
+		return nil
+	case s.isWanted(time.Now()):
+		return s.startSession(s.video)
+	default:
+		return s.invite()
+	}
 }
 
 // Packet implements media.Output.
 func (s *stream) Packet(p media.Packet) error {
+	s.input.Lock()
+	defer s.input.Unlock()
 	if err := s.original.Write(p); err != nil {
 		return err
 	}
@@ -191,8 +217,15 @@ func (s *stream) Packet(p media.Packet) error {
 		return s.passSound(p)
 	}
 	s.stats.Received(len(p.Data))
+	s.hold.came(p, time.Now())
 	// A jump of the camera's clock within a connection breaks no reference: decoding goes on.
 	p.Discontinuity, s.fresh = p.Discontinuity && s.fresh, false
+	if s.configured().cfg.OnDemand {
+		s.recent.add(p)
+	}
+	if s.running == nil {
+		return nil
+	}
 	if p.Keyframe && s.outdated.Load() {
 		if err := s.renewSession(); err != nil {
 			return err
@@ -245,9 +278,7 @@ func (s *stream) startSession(video media.Track) error {
 	s.turn.Unlock()
 	s.demand.follow(session)
 	s.stats.SessionStarted()
-	s.mu.Lock()
-	s.running = r
-	s.mu.Unlock()
+	s.setRunning(r)
 	s.sessions.Go(func() {
 		defer close(r.done)
 		if err := session.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -272,6 +303,17 @@ func (s *stream) stopSession() {
 	if s.running != nil {
 		s.running.cancel()
 		<-s.running.done
+		s.setRunning(nil)
+	}
+}
+
+// setRunning needs input.
+func (s *stream) setRunning(r *running) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = r
+	if r != nil {
+		s.woken = time.Now()
 	}
 }
 

@@ -45,7 +45,9 @@ func (c streamConfig) equal(o streamConfig) bool {
 	return c.Equal(o.Stream) && maps.Equal(c.models, o.models)
 }
 
+// samePicture leaves out what a running session need not know.
 func (c streamConfig) samePicture(o streamConfig) bool {
+	c.HoldLastFrame, c.OnDemand, c.OnDemandLinger = o.HoldLastFrame, o.OnDemand, o.OnDemandLinger
 	return c.SamePicture(o.Stream) && maps.Equal(c.models, o.models)
 }
 

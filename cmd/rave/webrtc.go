@@ -77,6 +77,11 @@ func (o outputs) rtpTime(pts time.Duration) uint32 {
 	return o.browsers.RTPTime(pts)
 }
 
+// watched reports whether somebody reads or watches.
+func (o outputs) watched() bool {
+	return o.Stats().Readers > 0 || o.browsers != nil && o.browsers.Stats().Viewers > 0
+}
+
 // SetUnavailable says why there is nothing to read or to watch.
 func (o outputs) SetUnavailable(reason string) {
 	o.Path.SetUnavailable(reason)

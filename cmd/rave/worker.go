@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +27,7 @@ type session interface {
 	Want(rendition string, on bool)
 	Refresh(rendition string)
 	Snapshot(ctx context.Context, variant string, maxWidth int) (engine.Snapshot, error)
+	Repeat(pts time.Duration)
 }
 
 // workerSpec is what a worker, or this process instead, needs beside the session's configuration to make the devices.

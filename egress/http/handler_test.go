@@ -183,6 +183,7 @@ func TestReadiness(t *testing.T) {
 		{"nothing seen yet", Status{Listeners: up, Streams: []Stream{unseen, publish}},
 			"none of 2 streams has given an enhanced picture yet"},
 		{"one seen, though away now", Status{Listeners: up, Streams: []Stream{unseen, seen}}, ""},
+		{"one would be seen if somebody watched", Status{Listeners: up, Streams: []Stream{unseen, {Name: "d", State: StateOnline, Asleep: true}}}, ""},
 		{"publishers only", Status{Listeners: up, Streams: []Stream{publish}}, ""},
 	} {
 		w := get(newServer(t, Config{Status: func() Status { return c.status }}), "GET", "/readyz", "")

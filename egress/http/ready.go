@@ -23,7 +23,7 @@ type StreamReadiness struct {
 }
 
 // Ready decides whether RAVE is ready: all listeners are up, and if there are streams that it fetches from cameras, at
-// least one stream has given an enhanced picture. So a wrong model or address keeps a rollout back, while a camera that
+// least one stream has given an enhanced picture, or would if somebody watched. So a wrong model or address keeps a rollout back, while a camera that
 // goes away later does not take the others' readers with it. Streams without a picture are told all the same.
 func (s Status) Ready() Readiness {
 	r := Readiness{Reasons: []string{}, States: map[State]int{}}
@@ -37,7 +37,7 @@ func (s Status) Ready() Readiness {
 		r.Streams = append(r.Streams, StreamReadiness{st.Name, st.State, st.Reason, st.Output.Frames})
 	}
 	pulled := func(st Stream) bool { return !st.Publish }
-	served := func(st Stream) bool { return st.Output.Frames > 0 }
+	served := func(st Stream) bool { return st.Output.Frames > 0 || st.Asleep }
 	if slices.ContainsFunc(s.Streams, pulled) && !slices.ContainsFunc(s.Streams, served) {
 		r.Reasons = append(r.Reasons, fmt.Sprintf("none of %d streams has given an enhanced picture yet", len(s.Streams)))
 	}

@@ -54,6 +54,7 @@ type Stream struct {
 	Reason     string    `json:"reason,omitempty"`  // why it is not online
 	Since      time.Time `json:"since,omitzero"`    // when it came to be online, or ceased to be
 	NextTry    time.Time `json:"next_try,omitzero"` // when waiting: the next attempt
+	Asleep     bool      `json:"asleep,omitempty"`  // nothing is decoded: on_demand, and nobody watches
 	Reconnects int64     `json:"reconnects"`        // connections after the first
 
 	Plan        string `json:"plan,omitempty"` // what is done where, with reasons

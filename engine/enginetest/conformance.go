@@ -38,6 +38,7 @@ func Run(t *testing.T, device engine.Device, models ...string) {
 	t.Run("SessionRenditions", s.renditions)
 	t.Run("SessionRenditionsFollow", s.renditionsFollow)
 	t.Run("OpusRefuses", s.opusRefuses)
+	t.Run("SessionRepeats", s.repeats)
 	t.Run("SessionHidesDamage", s.damage)
 	t.Run("SessionFollowsParameterSets", s.parameterSets)
 	t.Run("SessionKeepsItsSize", s.rescaled)

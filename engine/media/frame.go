@@ -81,6 +81,8 @@ type Meta struct {
 	Enhancer string    // the rung that made it; empty until then
 	Keyframe bool      // the camera's keyframe
 	Damaged  bool      // the decoder concealed errors in it
+	Unwanted bool      // decoded for the sake of others only, see Packet.DecodeOnly
+	Held     bool      // see Packet.Held
 }
 
 // Frame is one raw picture. It has one owner at a time; passing it on passes ownership, even if the call fails; the

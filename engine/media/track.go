@@ -104,6 +104,8 @@ type Packet struct {
 	Arrival time.Time
 	// NTP is the sender's wall clock at capture, from its RTCP sender reports; zero if it sent none.
 	NTP time.Time
+	// Held: no picture of the camera's, but the last one once more, while the camera is away. It has neither Arrival nor NTP.
+	Held bool
 	// Enhancer names the rung that made an enhanced picture ("live-x2", "lanczos"); empty for an original.
 	Enhancer string
 }

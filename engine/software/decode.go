@@ -56,7 +56,7 @@ func (d *Device) NewDecoder(ctx context.Context, p engine.DecoderParams) (engine
 // Send implements engine.Stage.
 func (d *decoder) Send(p media.Packet, emit func(*media.Frame) error) error {
 	pts := d.meta.free(media.Ticks(p.PTS, media.VideoClockRate))
-	d.meta.put(pts, media.Meta{PTS: p.PTS, Arrival: p.Arrival, NTP: p.NTP, Keyframe: p.Keyframe})
+	d.meta.put(pts, media.Meta{PTS: p.PTS, Arrival: p.Arrival, NTP: p.NTP, Keyframe: p.Keyframe, Unwanted: p.DecodeOnly})
 	found, err := d.dec.Send(p.Data, pts)
 	if err != nil {
 		return err

@@ -71,7 +71,7 @@ func (e *encoder) receive(emit func(media.Packet) error) error {
 		m := e.meta.take(pts)
 		err = emit(media.Packet{
 			Track: e.track, PTS: m.PTS, Data: data, Keyframe: key, Marker: true,
-			Arrival: m.Arrival, NTP: m.NTP, Enhancer: m.Enhancer,
+			Arrival: m.Arrival, NTP: m.NTP, Enhancer: m.Enhancer, Held: m.Held,
 		})
 		if err != nil {
 			return err

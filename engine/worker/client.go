@@ -85,13 +85,6 @@ type Client struct {
 	orders orders
 }
 
-// orders are the control messages that wait to be written.
-type orders struct {
-	keyframe, ping, goodbye bool
-	want                    bool // what is wanted has changed
-	refresh                 set
-}
-
 // New makes a Client whose packets go to out, as engine.New does; a call of out that blocks looks like a worker that
 // hangs. Run starts the process.
 func New(cfg Config, out media.Output) (*Client, error) {
@@ -138,6 +131,9 @@ func (c *Client) Send(_ context.Context, p media.Packet) bool {
 // RequestKeyframe is that of engine.Session.
 func (c *Client) RequestKeyframe() { c.order(func(o *orders) { o.keyframe = true }) }
 
+// Repeat is that of engine.Session.
+func (c *Client) Repeat(pts time.Duration) { c.order(func(o *orders) { o.repeat = pts }) }
+
 // PID is the running worker's, or 0.
 func (c *Client) PID() int { return int(c.pid.Load()) }
 
@@ -168,27 +164,11 @@ func (c *Client) Run(ctx context.Context) error {
 	return nil
 }
 
-func (c *Client) order(change func(*orders)) {
-	c.mu.Lock()
-	change(&c.orders)
-	c.mu.Unlock()
-	c.signal()
-}
-
 func (c *Client) signal() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
 	}
-}
-
-// takeOrders returns and clears what waits to be written.
-func (c *Client) takeOrders() orders {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	o := c.orders
-	c.orders = orders{}
-	return o
 }
 
 // output passes a worker's packets on and keeps the promises that restarts would break: times ascend, and decoding can

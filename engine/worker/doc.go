@@ -16,7 +16,7 @@
 // Ownership: the data of packets is shared and never changed. A Client owns its process and reaps it.
 // Drop policy: what the session drops is decided in the worker, by package engine. The Client itself drops only what the
 // worker does not take (window.go), always up to a keyframe. Each access unit becomes a picture or a counted drop, once,
-// however many workers have had it (account.go).
+// however many workers have had it (account.go). A picture that is shown again while the camera is away is none.
 // Restarts: a worker that ends, hangs or talks nonsense is replaced at once (supervise.go), and the new one is given the
 // packets from the last keyframe on. Repeated quick deaths are slowed down, and a group of pictures that workers die with
 // again and again is skipped.

@@ -188,6 +188,13 @@ func (c *child) receive(ctx context.Context, session *engine.Session) error {
 			}
 			wanted.apply(session)
 			refresh.refresh(session)
+		case kindRepeat:
+			f := fields{b: message}
+			pts := f.duration()
+			if err := f.end(); err != nil {
+				return err
+			}
+			session.Repeat(pts)
 		case kindPing: // the reader never waits for a main process that does not read
 			c.pong.Store(true)
 			c.notify(true)

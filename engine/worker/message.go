@@ -19,14 +19,15 @@ const (
 	flagNTP
 	flagLost
 	flagDecodeOnly
+	flagHeld
 	flagsKnown = 1<<iota - 1
 )
 
 // appendPacket appends everything of a packet but its data, which follow as they are up to the end of the message.
 func appendPacket(b []byte, p media.Packet, now time.Time) []byte {
-	b = append(b, flag(p.Keyframe, flagKeyframe)|flag(p.Marker, flagMarker)|flag(p.Discontinuity, flagDiscontinuity)|
+	b = appendInt(b, flag(p.Keyframe, flagKeyframe)|flag(p.Marker, flagMarker)|flag(p.Discontinuity, flagDiscontinuity)|
 		flag(!p.Arrival.IsZero(), flagArrival)|flag(!p.NTP.IsZero(), flagNTP)|flag(p.Lost, flagLost)|
-		flag(p.DecodeOnly, flagDecodeOnly))
+		flag(p.DecodeOnly, flagDecodeOnly)|flag(p.Held, flagHeld))
 	b = appendInt(b, p.Track)
 	b = appendInt(b, p.Recovery)
 	b = appendInt(b, p.PTS)
@@ -39,7 +40,7 @@ func appendPacket(b []byte, p media.Packet, now time.Time) []byte {
 	return appendText(b, p.Enhancer)
 }
 
-func flag(on bool, bit byte) byte {
+func flag(on bool, bit int) int {
 	if on {
 		return bit
 	}
@@ -49,13 +50,14 @@ func flag(on bool, bit byte) byte {
 // decodePacket reads a packet; its data share the message's memory.
 func decodePacket(message []byte, now time.Time) (media.Packet, error) {
 	f := fields{b: message}
-	flags := f.byte()
-	if flags > flagsKnown {
+	flags := f.int()
+	if flags < 0 || flags > flagsKnown {
 		f.fail("flags")
 	}
 	p := media.Packet{
 		Keyframe: flags&flagKeyframe != 0, Marker: flags&flagMarker != 0, Discontinuity: flags&flagDiscontinuity != 0,
-		Lost: flags&flagLost != 0, DecodeOnly: flags&flagDecodeOnly != 0, Track: f.int(), Recovery: f.int(), PTS: f.duration(),
+		Lost: flags&flagLost != 0, DecodeOnly: flags&flagDecodeOnly != 0, Held: flags&flagHeld != 0,
+		Track: f.int(), Recovery: f.int(), PTS: f.duration(),
 	}
 	if flags&flagArrival != 0 {
 		p.Arrival = f.time(now)

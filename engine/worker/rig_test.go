@@ -56,6 +56,7 @@ type sender interface {
 	Run(ctx context.Context) error
 	Send(ctx context.Context, p media.Packet) bool
 	RequestKeyframe()
+	Repeat(pts time.Duration)
 }
 
 // rig is a session under test with its camera.

@@ -264,31 +264,6 @@ func (l *life) write(start []byte) error {
 	}
 }
 
-// control writes the orders; after goodbye nothing follows.
-func (l *life) control() (stop bool, err error) {
-	questions := l.c.questions.take() // they are sent after the orders that were given before them
-	o := l.c.takeOrders()
-	conn := l.p.conn
-	if o.keyframe {
-		err = conn.write(kindKeyframe)
-	}
-	if (o.want || o.refresh != 0) && err == nil {
-		err = conn.write(kindWant, []byte{byte(l.c.renditions.wanted.Load()), byte(o.refresh)})
-	}
-	for _, q := range questions {
-		if err == nil {
-			err = conn.write(kindSnapshot, q.encode())
-		}
-	}
-	if o.ping && err == nil {
-		err = conn.write(kindPing)
-	}
-	if o.goodbye && err == nil {
-		err = conn.write(kindGoodbye)
-	}
-	return o.goodbye, err
-}
-
 // read passes on what the worker sends.
 func (l *life) read() error {
 	for {
@@ -330,6 +305,10 @@ func (l *life) receive(k kind, message []byte) error {
 		p.Enhancer = l.c.names.rungName(p.Enhancer)
 		if l.c.out.tracks == nil {
 			return fmt.Errorf("%w: packet of an unknown track", errMalformed)
+		}
+		if p.Held { // it tells nothing of what the camera sent
+			l.c.out.packet(p)
+			return nil
 		}
 		l.c.window.picture(p.PTS)
 		if l.c.out.packet(p) {

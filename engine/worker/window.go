@@ -145,8 +145,10 @@ func (w *window) clear(reason string) {
 func (w *window) lose(from, to int, reason string) {
 	start, end := w.first+uint64(from), w.first+uint64(max(from, to))
 	n := w.account.remove(func(e entry) bool { return e.number >= start && e.number < end })
-	if never := max(start, w.fresh); never < end {
-		n += int(end - never)
+	for i, p := range w.packets[from:max(from, to)] {
+		if start+uint64(i) >= w.fresh && !p.DecodeOnly {
+			n++
+		}
 	}
 	w.drop(reason, n)
 }
@@ -162,11 +164,14 @@ func (w *window) take() (media.Packet, bool) {
 	if p.Keyframe {
 		w.forget(w.next)
 	}
-	if number := w.first + uint64(w.next); number >= w.fresh {
+	switch number := w.first + uint64(w.next); {
+	case number < w.fresh:
+		p.DecodeOnly = p.DecodeOnly || p.PTS <= w.after
+	case !p.DecodeOnly:
 		w.account.give(number, p.PTS)
+		fallthrough
+	default:
 		w.fresh = number + 1
-	} else {
-		p.DecodeOnly = p.PTS <= w.after
 	}
 	w.next++
 	return p, true

@@ -11,7 +11,7 @@ import (
 )
 
 // TestWindow plays scripts of packets (K: a keyframe, p: another, D: another after a discontinuity, L: a keyframe after a
-// second, B: one that is too large) and of what the worker does (o: opens, t: takes one, m: makes a picture of that and
+// second, B: one that is too large, w: one of which no picture is wanted) and of what the worker does (o: opens, t: takes one, m: makes a picture of that and
 // sends it, r: reports a drop, x: dies, s: skip). What is taken is written by its number, with ! when something before it
 // was dropped, and a death by the group it gives again.
 func TestWindow(t *testing.T) {
@@ -35,6 +35,7 @@ func TestWindow(t *testing.T) {
 		{"poison, after a picture", "oKpp tmt x s pK o t", "0 1 x0/2 4!", "map[poison:2 waiting_keyframe:1] after 0"},
 		{"dies before anything", "o x Kp o tt", "x0/0 0 1", "map[]"},
 		{"nothing but dying", "oKp tt x x o tt", "0 1 x0/2 x0/0 0 1", "map[]"},
+		{"what only others refer to is no drop", "KwwpK ottt", "4!", "map[worker_down:2]"},
 		{"every packet a keyframe", "oKKK ttt x o t", "0 1 2 x2/1 2", "map[worker_died:2]"},
 		{"a group too long to be given again", "oK t" + strings.Repeat("pt", maxPackets) + " x o p K t", "", "map[waiting_keyframe:1 worker_died:501]"},
 		{"a worker that takes nothing", "oK" + strings.Repeat("p", maxPackets) + " K t", "", "map[waiting_keyframe:1 worker_busy:500]"},
@@ -89,6 +90,8 @@ func play(w *window, script string) string {
 			p.Keyframe = true
 		case 'D':
 			p.Discontinuity = true
+		case 'w':
+			p.DecodeOnly = true
 		case 'B':
 			p.Data = make([]byte, maxData+1)
 		case 'o':
@@ -114,7 +117,7 @@ func play(w *window, script string) string {
 			group, given := w.rewind(after)
 			taken = append(taken, fmt.Sprintf("x%d/%d", group, given))
 		}
-		if strings.ContainsRune("KLDBp", step) {
+		if strings.ContainsRune("KLDBpw", step) {
 			number++
 			w.put(p)
 		}

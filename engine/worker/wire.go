@@ -24,6 +24,7 @@ const (
 	kindStart    kind = 1 // to the worker, first
 	kindPacket   kind = 2 // both ways
 	kindKeyframe kind = 3 // to the worker
+	kindRepeat   kind = 4 // to the worker
 	kindPing     kind = 5 // to the worker
 	kindGoodbye  kind = 6 // to the worker, last
 	kindSnapshot kind = 7 // to the worker: a question
@@ -58,7 +59,7 @@ func (k kind) limit() int {
 		return maxData + headRoom
 	case kindKeyframe, kindPing, kindPong, kindGoodbye:
 		return 0
-	case kindHello, kindSnapshot, kindWant:
+	case kindHello, kindSnapshot, kindWant, kindRepeat:
 		return 32
 	case kindStart, kindTracks, kindEvents, kindFailed, kindModel, kindRenditionTracks:
 		return maxMessage

@@ -222,6 +222,7 @@ type streamStatus struct {
 	Name       string `json:"name"`
 	State      string `json:"state"`
 	Reason     string `json:"reason"`
+	Asleep     bool   `json:"asleep"`
 	Reconnects int    `json:"reconnects"`
 	Plan       string `json:"plan"`
 	Enhancer   string `json:"enhancer"`

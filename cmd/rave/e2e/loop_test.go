@@ -63,7 +63,7 @@ func TestPublishers(t *testing.T) {
 			t.Parallel()
 			ctx := deadline(t)
 			path := makeClip(ctx, t, clip.Params{})
-			p := serve(ctx, t, settings{streams: "  studio: {source: publish, quality: [lanczos]}"})
+			p := serve(ctx, t, settings{streams: "  studio: {source: publish, quality: [lanczos], hold_last_frame: 0s}"})
 			if code, answer, err := describe(p.rtsp, "studio"); err != nil || code != http.StatusNotFound || !strings.Contains(answer, "nobody has published") {
 				t.Errorf("before a publisher came: %d, %v, %q", code, err, answer)
 			}
