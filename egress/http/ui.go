@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"rave/engine/problem"
 )
 
 // The page: HTML, style sheets and modules, served as they are; nothing is built. ui/js/grid.js is where the wall of all
@@ -62,7 +64,10 @@ func uiFile(name string, data []byte) http.Handler {
 
 // uiRoutes are the page's. Its files have nothing to hide from who may see anything at all: the page to publish has the same.
 func (s *Server) uiRoutes() []route {
-	all := []route{show("/{$}", watchers(), s.index), show("/{name}", watchers(), s.streamPage)}
+	all := []route{
+		show("/{$}", watchers(), s.index), show("/{name}", watchers(), s.streamPage),
+		show("/{name}/publish", []string{PermissionPublish}, s.publishPage),
+	}
 	for name, file := range s.ui.files {
 		all = append(all, show(name, []string{PermissionStatus, PermissionRead, PermissionPublish}, plain(file)))
 	}
@@ -85,6 +90,21 @@ func (s *Server) streamPage(w http.ResponseWriter, r *http.Request, v visitor) {
 		code = http.StatusNotFound
 	}
 	document(w, code, s.ui.documents["stream.html"])
+}
+
+// publishPage publishes the visitor's camera to a stream that takes publishers.
+func (s *Server) publishPage(w http.ResponseWriter, r *http.Request, _ visitor) {
+	name := r.PathValue("name")
+	streams := s.status().Streams
+	i := slices.IndexFunc(streams, func(st Stream) bool { return st.Name == name })
+	switch {
+	case i < 0:
+		noStream(w, name)
+	case !streams[i].Publish:
+		problem.Write(w, http.StatusForbidden, `stream %s has a source of its own: to publish to it configure "source: publish"`, name)
+	default:
+		document(w, http.StatusOK, s.ui.documents["publish.html"])
+	}
 }
 
 func document(w http.ResponseWriter, code int, html []byte) {

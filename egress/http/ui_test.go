@@ -84,6 +84,16 @@ func TestPageKeepsItsPolicy(t *testing.T) {
 	}
 }
 
+func TestPublishPages(t *testing.T) {
+	s := newServer(t, Config{Status: func() Status { return Status{Streams: []Stream{{Name: "studio", Publish: true}, {Name: "cam"}}} }})
+	for path, code := range map[string]int{"/studio/publish": 200, "/cam/publish": 403, "/none/publish": 404} {
+		w := get(s, "GET", path, "")
+		if page := strings.Contains(w.Body.String(), "Start publishing"); w.Code != code || page != (code == 200) {
+			t.Errorf("%s: %d, want %d: %s", path, w.Code, code, w.Body)
+		}
+	}
+}
+
 func TestStreamPages(t *testing.T) {
 	s := newServer(t, Config{})
 	for path, code := range map[string]int{"/": 200, "/front_door": 200, "/garage": 200, "/none": 404, "/front_door/x": 404} {

@@ -1,7 +1,7 @@
 // A video that comes back by itself: one WHEP connection after the other into one <video>, until stop.
 import { Backoff } from "./backoff.js";
 import { Problem } from "./api.js";
-import { WhepConnection } from "./whep.js";
+import { Connection } from "./connection.js";
 
 // Without a new picture while the camera delivers the connection is dead, whatever it says. The first may take longer.
 const silentFor = 5000;
@@ -62,8 +62,11 @@ export class Player {
     this.#lastPicture = performance.now();
     this.on.connect();
     this.#set("connecting", this.state.problem);
-    this.#connection = new WhepConnection(this.url, {
-      audio: this.audio,
+    this.#connection = new Connection(this.url, {
+      failed: "The video cannot be played",
+      prepare: (pc) => {
+        for (const kind of this.audio ? ["video", "audio"] : ["video"]) pc.addTransceiver(kind, { direction: "recvonly" });
+      },
       on: {
         track: (track) => {
           stream.addTrack(track);

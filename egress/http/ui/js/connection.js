@@ -1,11 +1,12 @@
-// One WHEP connection (draft-ietf-wish-whep): an offer goes out by POST, the answer comes back, media flows, DELETE ends it.
+// One WebRTC connection to RAVE, to watch (WHEP, draft-ietf-wish-whep) or to publish (WHIP, RFC 9725): an offer goes out by POST,
+// the answer comes back, media flows, DELETE ends it.
 import { Problem, request } from "./api.js";
 import { candidates, explain, fragment, iceServers } from "./ice.js";
 
 const connectTimeout = 12000; // longer than a TCP candidate needs after UDP has failed
 const brokenFor = 4000; // ICE says "disconnected" at any lost packet or two; only if it lasts is it over
 
-export class WhepConnection {
+export class Connection {
   #pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
   #abort = new AbortController();
   #resource = null; // the session's URL
@@ -15,11 +16,13 @@ export class WhepConnection {
   #timer = 0;
   #closed = false;
 
-  /** on.track(track, receiver) for each track, on.open() once media can flow, on.end(Problem) once, unless closed first. */
-  constructor(url, { audio = false, on }) {
-    Object.assign(this, { url, on });
-    this.#pc.addTransceiver("video", { direction: "recvonly" });
-    if (audio) this.#pc.addTransceiver("audio", { direction: "recvonly" });
+  /**
+   * prepare(pc) adds what is to be sent or received; failed is the title of what has no other. on.track(track, receiver) for
+   * each track that is received, on.open() once media can flow, on.end(Problem) once, unless closed first.
+   */
+  constructor(url, { prepare, failed, on }) {
+    Object.assign(this, { url, failed, on });
+    prepare(this.#pc);
     this.#pc.addEventListener("track", (e) => on.track(e.track, e.receiver));
     this.#pc.addEventListener("connectionstatechange", () => this.#changed());
     this.#pc.addEventListener("icecandidate", (e) => this.#trickle(e.candidate?.candidate ?? null));
@@ -109,6 +112,6 @@ export class WhepConnection {
   #fail(problem) {
     if (this.#closed) return;
     this.close();
-    this.on.end(problem instanceof Problem ? problem : new Problem({ title: "The video cannot be played", detail: problem.message }));
+    this.on.end(problem instanceof Problem ? problem : new Problem({ title: this.failed, detail: problem.message }));
   }
 }
