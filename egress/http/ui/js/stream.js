@@ -159,4 +159,7 @@ function median(values) {
   return values.length === 0 ? NaN : values.toSorted((a, b) => a - b)[values.length >> 1];
 }
 
-new StreamPage().run();
+// A video that begins before the page has loaded keeps it from ever having loaded while there is no picture.
+const page = new StreamPage();
+if (document.readyState === "complete") page.run();
+else addEventListener("load", () => page.run(), { once: true });
