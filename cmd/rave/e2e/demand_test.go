@@ -3,10 +3,12 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"rave/bench/camera"
+	"rave/bench/clip"
 )
 
 // A stream with on_demand has no worker, and decodes nothing, while nobody reads its enhanced picture. The first reader has
@@ -71,5 +73,46 @@ func TestOnDemand(t *testing.T) {
 	// While the worker starts, a new keyframe takes the place of what waits.
 	if n := p.metric("rave_frames_dropped_total", `stage="decode"`) - p.metric("rave_frames_dropped_total", `reason="worker_down"`); n != 0 {
 		t.Errorf("it counts %v drops: %s", n, drops(t, p, "cam"))
+	}
+}
+
+// A browser wakes a stream as well: on the enhanced picture, and on an original that has to be made into something that it
+// can play. A thumbnail does not; it shows what there was before.
+func TestOnDemandInBrowsers(t *testing.T) {
+	t.Parallel()
+	ctx := deadline(t)
+	cam := startCamera(ctx, t, camera.Config{Clip: makeClip(ctx, t, clip.Params{Codec: clip.H265})})
+	p := serve(ctx, t, settings{streams: fmt.Sprintf(
+		"  cam: {source: %q, transport: tcp, quality: [lanczos], on_demand: true, on_demand_linger: 0s, %s}", cam.URL, quick)})
+	thumbnail := func(want int) {
+		t.Helper()
+		asleep := func(s streamStatus) bool { return s.Asleep }
+		p.until(ctx, "cam", "it is asleep", asleep)
+		code, body, err := p.get("/api/v1/streams/cam/snapshot.jpg?width=160")
+		if err != nil || code != want || code != http.StatusOK && !strings.Contains(body, "asleep") {
+			t.Errorf("thumbnail: %d, %v, %.200q", code, err, body)
+		}
+		if s, err := p.stream("cam"); err != nil || !asleep(s) {
+			t.Errorf("a thumbnail has woken it: %+v, %v", s, err)
+		}
+	}
+	thumbnail(http.StatusServiceUnavailable)
+	for _, path := range []string{"cam", "cam/original"} {
+		v := p.show(ctx, t, path)
+		v.wait(ctx, t, 3)
+		if s, err := p.stream("cam"); err != nil || s.Asleep {
+			t.Errorf("%s: %+v, %v", path, s, err)
+		}
+		eventually(ctx, t, "a thumbnail of what runs", func() error {
+			code, body, err := p.get("/api/v1/streams/cam/snapshot.jpg?width=160")
+			if err == nil && code != http.StatusOK {
+				err = fmt.Errorf("%d %.200q", code, body)
+			}
+			return err
+		})
+		if err := v.Leave(ctx); err != nil {
+			t.Error(err)
+		}
+		thumbnail(http.StatusOK)
 	}
 }
