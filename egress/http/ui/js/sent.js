@@ -14,7 +14,8 @@ export class Sent {
     if (!video?.frameWidth) return "";
     const remote = reports.find((r) => r.type === "remote-inbound-rtp" && r.kind === "video");
     const { value, unit } = bitrate(this.#rate(video));
-    const parts = [size(`${video.frameWidth}x${video.frameHeight}`), `${fps(video.framesPerSecond)} pictures a second`, `${value} ${unit}`];
+    const parts = [size(`${video.frameWidth}x${video.frameHeight}`), `${fps(video.framesPerSecond)} pictures a second`];
+    if (unit) parts.push(`${value} ${unit}`); // not at the first look
     if (remote?.roundTripTime > 0) parts.push(`${Math.round(1000 * remote.roundTripTime)} ms there and back`);
     if (limits[video.qualityLimitationReason]) parts.push(limits[video.qualityLimitationReason]);
     return parts.join(" · ");
