@@ -47,19 +47,18 @@ func (s *Server) NewPeer(ctx context.Context, cfg PeerConfig) (*pion.PeerConnect
 
 // ClosePeer ends a peer of NewPeer.
 func (s *Server) ClosePeer(pc *pion.PeerConnection) {
-	// A peer over TCP that takes nothing would take its time to be told.
-	cut := time.AfterFunc(partingTimeout, func() { s.tcp.RemoveConnByUfrag(ufragOf(pc)) })
-	defer cut.Stop()
+	// A peer over TCP that takes nothing would take its time to be told. Asked now, it could not even tell its name: its ICE
+	// agent waits for the same connection.
+	if ufrag, answered := s.ufrags.LoadAndDelete(pc); answered {
+		cut := time.AfterFunc(partingTimeout, func() { s.tcp.RemoveConnByUfrag(ufrag.(string)) })
+		defer cut.Stop()
+	}
 	_ = pc.GracefulClose() // nothing is to be done about an error
 }
 
-// ufragOf is the name that a peer's own candidates go by on the ports; empty before it has answered.
-func ufragOf(pc *pion.PeerConnection) string {
-	local := pc.LocalDescription()
-	if local == nil {
-		return ""
-	}
-	_, rest, _ := strings.Cut(local.SDP, "a=ice-ufrag:")
+// ufragOf is the name that the candidates of a description go by on the ports.
+func ufragOf(sdp string) string {
+	_, rest, _ := strings.Cut(sdp, "a=ice-ufrag:")
 	ufrag, _, _ := strings.Cut(rest, "\r\n")
 	return ufrag
 }
@@ -82,7 +81,9 @@ func (s *Server) Answer(ctx context.Context, pc *pion.PeerConnection) (string, e
 	case <-ctx.Done():
 		return "", fmt.Errorf("answer: %w", ctx.Err())
 	}
-	return pc.LocalDescription().SDP, nil
+	local := pc.LocalDescription().SDP
+	s.ufrags.Store(pc, ufragOf(local))
+	return local, nil
 }
 
 // settings are those of one peer, which is reached at extra, too.

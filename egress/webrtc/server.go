@@ -60,6 +60,8 @@ type Server struct {
 	closed  bool
 	paths   map[string]*Path
 	viewers int
+
+	ufrags sync.Map // of peers that have answered: *pion.PeerConnection → string
 }
 
 // New opens the ports. The caller closes it.
