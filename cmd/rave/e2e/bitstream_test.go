@@ -80,7 +80,7 @@ func TestSizeChangesMidway(t *testing.T) {
 		t.Run(string(codec), func(t *testing.T) {
 			t.Parallel()
 			ctx := deadline(t)
-			const part = 4 * fps
+			const part = 8 * fps // the size of what is published follows after 5 s
 			small := elementary(ctx, t, clip.Params{Codec: codec, Width: 640, Height: 360, Frames: part})
 			large := elementary(ctx, t, clip.Params{Codec: codec, Width: 1280, Height: 720, Frames: part})
 			p := serve(ctx, t, settings{streams: "  cam: {source: publish, quality: [lanczos], output: {scale: 1}, encode: {preset: ultrafast}}"})

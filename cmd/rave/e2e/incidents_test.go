@@ -147,8 +147,9 @@ func TestCameraIsAwayAtTheStart(t *testing.T) {
 	if s, err := p.stream("gate"); err != nil || !strings.Contains(s.Reason, where) {
 		t.Errorf("status: %+v, %v", s, err)
 	}
-	if _, page, err := p.get("/"); err != nil || !strings.Contains(page, "connection refused") || !strings.Contains(page, where) {
-		t.Errorf("the page does not say which camera and why: %v\n%s", err, page)
+	// What the page shows:
+	if _, streams, err := p.get("/api/v1/streams"); err != nil || !strings.Contains(streams, "connection refused") || !strings.Contains(streams, where) {
+		t.Errorf("the page is not told which camera and why: %v\n%s", err, streams)
 	}
 	if code, body, err := p.get("/readyz"); err != nil || code != http.StatusServiceUnavailable {
 		t.Errorf("/readyz: %d, %v, %s", code, err, body)
