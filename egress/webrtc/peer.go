@@ -154,6 +154,9 @@ func resolve(ctx context.Context, host string) []netip.Addr {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a.Unmap().WithZone("")}
 	}
+	if isLocalhost(host) {
+		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+	}
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
 	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
@@ -167,4 +170,11 @@ func resolve(ctx context.Context, host string) []netip.Addr {
 		}
 	}
 	return all
+}
+
+// isLocalhost reports whether a name is this machine by definition (RFC 6761 section 6.3), whatever its resolver knows: a
+// bare container may have no /etc/hosts.
+func isLocalhost(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
