@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"time"
@@ -69,6 +70,15 @@ func (u users) Check(name, password string) bool {
 func (u users) Bearer(token string) string {
 	user, _ := u.cfg.Bearer(token)
 	return user.Name
+}
+
+// Secret implements web.Auth.
+func (u users) Secret(name string, token bool) string {
+	user, _ := u.cfg.User(name)
+	if token {
+		return string(user.TokenHash)
+	}
+	return string(cmp.Or(user.PasswordHash, user.Password))
 }
 
 // May implements web.Auth.

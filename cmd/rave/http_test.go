@@ -54,6 +54,9 @@ func TestTokensDoNotOpenRTSP(t *testing.T) {
 	if name := who.Bearer("x"); name != "obs" || who.Bearer("y") != "" || who.Check("obs", "x") || who.Check("obs", "") {
 		t.Errorf("the token is that of %q", name)
 	}
+	if who.Secret("obs", true) != config.HashToken("x") || who.Secret("obs", false) != "" || who.Secret("nobody", true) != "" {
+		t.Errorf("what is compared: %q, %q", who.Secret("obs", true), who.Secret("obs", false))
+	}
 	for permission, want := range map[string]bool{"read": true, "publish": true, "status": false, "admin": false} {
 		if who.May("obs", permission, "cam") != want || who.May("nobody", permission, "") {
 			t.Errorf("%s: %v", permission, !want)

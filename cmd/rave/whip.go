@@ -57,6 +57,6 @@ type closedDoor struct {
 }
 
 // ServeHTTP implements web.MediaHandler.
-func (d closedDoor) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ string) {
+func (d closedDoor) ServeHTTP(_ context.Context, w http.ResponseWriter, _ *http.Request, _ string) {
 	problem.Write(w, d.status, "%s", d.reason)
 }

@@ -53,7 +53,7 @@ func checkProblem(t *testing.T, what string, w *httptest.ResponseRecorder, words
 // mediaEcho answers with what it was asked.
 type mediaEcho struct{ what string }
 
-func (m mediaEcho) ServeHTTP(w http.ResponseWriter, r *http.Request, resource string) {
+func (m mediaEcho) ServeHTTP(_ context.Context, w http.ResponseWriter, r *http.Request, resource string) {
 	body, _ := io.ReadAll(r.Body)
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, strings.Join([]string{m.what, r.Method, resource, string(body)}, "|"))

@@ -30,6 +30,8 @@ type Auth interface {
 	Knows(user string) bool
 	// Bearer returns the name of the user whose token this is; empty if it is nobody's.
 	Bearer(token string) string
+	// Secret is what a user's password, or token, is compared with; empty if there is none. It tells whether that has changed.
+	Secret(user string, token bool) string
 	// May reports whether a user has the permission for a stream; for an empty stream, whether for any.
 	May(user, permission, stream string) bool
 }
@@ -52,8 +54,9 @@ func newGate(auth Auth, local bool, refusals *limit.Refusals) *gate {
 
 // visitor is who sends a request.
 type visitor struct {
-	gate *gate
-	user string // empty: a stranger, or nobody needs to log in
+	gate  *gate
+	user  string // empty: a stranger, or nobody needs to log in
+	token bool   // has logged in with a token, not with a password
 }
 
 // may reports whether the visitor has a permission for a stream; for an empty stream, whether for any. While nobody needs
@@ -98,7 +101,7 @@ func (s *Server) admit(r *http.Request, needs []string) (visitor, error) {
 		return v, nil
 	}
 	var err error
-	if v.user, err = g.identify(r); err != nil {
+	if v.user, v.token, err = g.identify(r); err != nil {
 		return v, err
 	}
 	if !slices.ContainsFunc(needs, may) {
@@ -107,15 +110,16 @@ func (s *Server) admit(r *http.Request, needs []string) (visitor, error) {
 	return v, nil
 }
 
-// identify returns the user whose credentials a request carries. Its error is errStranger, or of limit.Guard.
-func (g *gate) identify(r *http.Request) (string, error) {
+// identify returns the user whose credentials a request carries, and whether they are a token. Its error is errStranger, or
+// of limit.Guard.
+func (g *gate) identify(r *http.Request) (user string, token bool, err error) {
 	user, guess, compare := g.credentials(r)
 	if compare == nil {
-		return "", errStranger
+		return "", false, errStranger
 	}
 	ok, err := g.guard.Check(guess, r.Context().Done(), func() bool { return compare() })
 	if ok {
-		return user, nil
+		return user, guess.User == bearerAccount, nil
 	}
 	reason := limit.WrongPassword
 	switch {
@@ -131,7 +135,7 @@ func (g *gate) identify(r *http.Request) (string, error) {
 	case <-time.After(g.delay):
 	case <-r.Context().Done():
 	}
-	return "", err
+	return "", false, err
 }
 
 // bearerAccount is what guesses at tokens count against. No user has this name.

@@ -58,6 +58,18 @@ func (u *users) Bearer(token string) string {
 	return ""
 }
 
+// Secret is a user's password, and for a token its name.
+func (u *users) Secret(user string, token bool) string {
+	for login := range u.list {
+		if name, password, _ := strings.Cut(login, ":"); name == user && token {
+			return "token-" + name
+		} else if name == user {
+			return password
+		}
+	}
+	return ""
+}
+
 // May knows permissions for all streams, and as "read:cam" for one.
 func (u *users) May(user, permission, stream string) bool {
 	for login, permissions := range u.list {

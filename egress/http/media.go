@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 
 	"rave/engine/problem"
@@ -10,8 +11,12 @@ import (
 // answered preflights (CORS), let the visitor in, checked the method and read the body.
 type MediaHandler interface {
 	// ServeHTTP answers POST and OPTIONS of the endpoint, for which resource is empty, and PATCH, DELETE and OPTIONS of what
-	// a POST has made: resource is then the last step of the path, behind that of the endpoint.
-	ServeHTTP(w http.ResponseWriter, r *http.Request, resource string)
+	// a POST has made: resource is then the last step of the path, behind that of the endpoint. It is a secret that only who
+	// sent the POST was told, so whoever knows it, and may do such things to the stream at all, may end what was made.
+	//
+	// What a POST makes ends with granted, at the latest: as soon as the users change so that the visitor would not be let in
+	// any more. Its cause says so.
+	ServeHTTP(granted context.Context, w http.ResponseWriter, r *http.Request, resource string)
 }
 
 // mediaRoutes are the ways in and out for browsers.
@@ -21,7 +26,7 @@ func (s *Server) mediaRoutes() []route {
 		if find == nil {
 			return
 		}
-		e := endpoint{handle: media(find, suffix), needs: []string{permission}, body: maxSDP}
+		e := endpoint{handle: s.media(find, suffix, permission), needs: []string{permission}, body: maxSDP}
 		all = append(all,
 			route{path: path, cross: true, methods: map[string]endpoint{http.MethodPost: e, http.MethodOptions: e}},
 			route{path: path + "/{id}", cross: true, methods: map[string]endpoint{
@@ -34,15 +39,15 @@ func (s *Server) mediaRoutes() []route {
 }
 
 // media hands a request to the handler of its stream.
-func media(find func(path string) MediaHandler, suffix string) func(http.ResponseWriter, *http.Request, visitor) {
-	return func(w http.ResponseWriter, r *http.Request, _ visitor) {
+func (s *Server) media(find func(path string) MediaHandler, suffix, permission string) func(http.ResponseWriter, *http.Request, visitor) {
+	return func(w http.ResponseWriter, r *http.Request, v visitor) {
 		name := r.PathValue("name")
 		h := find(name + suffix)
 		if h == nil {
 			noStream(w, name)
 			return
 		}
-		h.ServeHTTP(w, r, r.PathValue("id"))
+		h.ServeHTTP(s.grant(v, permission, name), w, r, r.PathValue("id"))
 	}
 }
 

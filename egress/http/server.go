@@ -61,6 +61,7 @@ const (
 type Server struct {
 	cfg       Config
 	gate      atomic.Pointer[gate]
+	grants    grants
 	refusals  *limit.Refusals
 	ui        ui
 	hosts     hosts
@@ -97,6 +98,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, refusals: limit.NewRefusals(cfg.Log), ui: page, hosts: newHosts(cfg.Hosts),
 		ownPages: http.NewCrossOriginProtection(), snapshots: make(chan struct{}, mostSnapshots),
 		followers: make(chan struct{}, mostFollow), closing: make(chan struct{}), probes: make(chan struct{}, mostProbes)}
+	s.grants.open = map[grant]life{}
 	s.live.status = s.status
 	for _, o := range cfg.Origins {
 		s.origins = append(s.origins, strings.ToLower(o))
@@ -126,10 +128,11 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// SetAuth takes the place of Config.Auth. Nobody is remembered: each visitor is asked about anew.
+// SetAuth takes the place of Config.Auth. Nobody is remembered: each visitor is asked about anew. What was granted to users
+// who are gone, whose password or token is another one, or who lack the permission now, ends (see MediaHandler).
 func (s *Server) SetAuth(auth Auth) {
 	tcp, ok := s.Addr().(*net.TCPAddr)
-	s.gate.Store(newGate(auth, ok && tcp.IP.IsLoopback(), s.refusals))
+	s.setGate(newGate(auth, ok && tcp.IP.IsLoopback(), s.refusals))
 }
 
 // SetCertificate takes the place of Config.Certificate, which there must have been, for connections that are made from

@@ -1,6 +1,8 @@
 package webrtc
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -22,7 +24,8 @@ const patience = 30 * time.Second
 // served is a server with its HTTP in front.
 type served struct {
 	*Server
-	url string
+	url    string
+	revoke context.CancelCauseFunc // of all viewers
 }
 
 func serve(t *testing.T, cfg Config) *served {
@@ -32,10 +35,11 @@ func serve(t *testing.T, cfg Config) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
+	granted, revoke := context.WithCancelCause(context.Background())
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, resource, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/whep")
 		if p := s.Lookup(name); p != nil {
-			p.ServeHTTP(w, r, strings.TrimPrefix(resource, "/"))
+			p.ServeHTTP(granted, w, r, strings.TrimPrefix(resource, "/"))
 			return
 		}
 		http.NotFound(w, r)
@@ -47,7 +51,7 @@ func serve(t *testing.T, cfg Config) *served {
 			t.Error(err)
 		}
 	})
-	return &served{s, web.URL}
+	return &served{s, web.URL, revoke}
 }
 
 // watch connects a viewer, which is closed with the test.
@@ -244,6 +248,27 @@ func mustOpen(t *testing.T, sink media.Sink, tracks ...media.Track) {
 	if err := sink.Open(tracks); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// journal is a log that can be read while it is written.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) logger() *slog.Logger { return slog.New(slog.NewTextHandler(j, nil)) }
+
+// Write implements io.Writer.
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 // mustGo waits until a viewer has noticed that it is not served any more.

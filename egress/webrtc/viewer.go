@@ -1,6 +1,7 @@
 package webrtc
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/netip"
@@ -41,6 +42,7 @@ type viewer struct {
 
 	// With path.mu:
 	gone    bool
+	forget  func() bool       // it does not end with what it was granted any more; nil: it did not before
 	gate    *gate.Gate[*unit] // nil: not connected yet
 	wants   *feed             // where its video comes from if its network carries that
 	picture *feed             // where its video comes from now,
@@ -224,10 +226,22 @@ func (v *viewer) listen(sender *pion.RTPSender) {
 	}
 }
 
+// endWith ends the viewer when ctx ends.
+func (v *viewer) endWith(ctx context.Context) {
+	v.path.mu.Lock()
+	defer v.path.mu.Unlock()
+	if !v.gone {
+		v.forget = context.AfterFunc(ctx, func() { v.close(context.Cause(ctx).Error()) })
+	}
+}
+
 // close ends the viewer and waits for it.
 func (v *viewer) close(reason string) {
 	v.once.Do(func() {
 		v.path.detach(v)
+		if v.forget != nil { // which does not change any more
+			v.forget()
+		}
 		v.path.log.Info("a viewer has gone", "viewer", v.resource.ID[:8], "why", reason)
 		close(v.stop)
 		v.expiry.Stop()

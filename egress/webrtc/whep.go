@@ -1,6 +1,7 @@
 package webrtc
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -9,12 +10,12 @@ import (
 )
 
 // ServeHTTP answers WHEP (draft-ietf-wish-whep) for the path: requests to the endpoint itself if resource is empty, else to
-// the viewer of that id. Who may ask has been decided before.
-func (p *Path) ServeHTTP(w http.ResponseWriter, r *http.Request, resource string) {
+// the viewer of that id. Who may ask has been decided before; the viewer of a POST ends with granted.
+func (p *Path) ServeHTTP(granted context.Context, w http.ResponseWriter, r *http.Request, resource string) {
 	if resource == "" {
 		switch r.Method {
 		case http.MethodPost:
-			p.post(w, r)
+			p.post(granted, w, r)
 		case http.MethodOptions:
 			p.options(w)
 		default:
@@ -45,7 +46,7 @@ func (p *Path) options(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (p *Path) post(w http.ResponseWriter, r *http.Request) {
+func (p *Path) post(granted context.Context, w http.ResponseWriter, r *http.Request) {
 	offer, ok := signalling.Read(w, r, signalling.TypeSDP, signalling.MaxSDP)
 	if !ok {
 		return
@@ -56,6 +57,7 @@ func (p *Path) post(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.log.Info("a viewer has come", "viewer", v.resource.ID[:8])
+	v.endWith(granted)
 	signalling.Links(w.Header(), p.server.cfg.ICEServers)
 	if name := v.rendition(); name != "" { // what is played is not the stream as it is
 		w.Header().Set("Rave-Rendition", name)

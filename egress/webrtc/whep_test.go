@@ -326,6 +326,28 @@ func TestViewersGo(t *testing.T) {
 	}
 }
 
+// A viewer that may not watch any more is sent away, and one that comes too late as well.
+func TestGrantEnds(t *testing.T) {
+	log := &journal{}
+	s := serve(t, Config{Log: log.logger()})
+	p := s.Path("cam", PathConfig{KeepGOP: true})
+	mustOpen(t, p, h264())
+	if err := p.Write(picture(0, true, 100)); err != nil {
+		t.Fatal(err)
+	}
+	e := newEyes(t)
+	v := s.watch(t, "cam", whep.Config{OnPacket: e.packet})
+	e.pictures(t, 1)
+	s.revoke(errors.New("the users have changed"))
+	mustGo(t, v)
+	eventually(t, "nothing is left of it", func() bool { return p.Stats().Viewers == 0 })
+	eventually(t, "the log says why", func() bool { return strings.Contains(log.String(), `why="the users have changed"`) })
+	if res, body := ask(t, "POST", s.url+"/cam/whep", "application/sdp", crlf(goodOffer)); res.StatusCode != http.StatusCreated {
+		t.Fatalf("status %d: %s", res.StatusCode, body)
+	}
+	eventually(t, "nothing is left of one that came too late", func() bool { return p.Stats().Viewers == 0 })
+}
+
 func FuzzParseOffer(f *testing.F) {
 	f.Add(crlf(goodOffer))
 	f.Add("v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 RTP/AVP 96 0\r\na=rtpmap:96 H264/90000/2/x\r\na=fmtp:96\r\n")

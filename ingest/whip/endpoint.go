@@ -59,12 +59,13 @@ func (e *Endpoint) Close() {
 	e.running.Wait()
 }
 
-// ServeHTTP answers for the endpoint, or for the session that resource names. Who may ask has been decided before.
-func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request, resource string) {
+// ServeHTTP answers for the endpoint, or for the session that resource names. Who may ask has been decided before; the
+// session of a POST ends with granted.
+func (e *Endpoint) ServeHTTP(granted context.Context, w http.ResponseWriter, r *http.Request, resource string) {
 	if resource == "" {
 		switch r.Method {
 		case http.MethodPost:
-			e.post(w, r)
+			e.post(granted, w, r)
 		case http.MethodOptions:
 			w.Header().Set("Accept-Post", signalling.TypeSDP)
 			signalling.Links(w.Header(), e.cfg.ICEServers)
@@ -101,12 +102,12 @@ func (e *Endpoint) session(id string) *session {
 	return e.sessions[id]
 }
 
-func (e *Endpoint) post(w http.ResponseWriter, r *http.Request) {
+func (e *Endpoint) post(granted context.Context, w http.ResponseWriter, r *http.Request) {
 	text, ok := signalling.Read(w, r, signalling.TypeSDP, signalling.MaxSDP)
 	if !ok {
 		return
 	}
-	s, answer, err := e.open(r.Context(), text, r.Host)
+	s, answer, err := e.open(r.Context(), granted, text, r.Host)
 	if err != nil {
 		e.refuse(w, err)
 		return
@@ -116,13 +117,13 @@ func (e *Endpoint) post(w http.ResponseWriter, r *http.Request) {
 	s.resource.Created(w, r, answer)
 }
 
-// open makes a session of an offer. Its error is a refusal, or our own fault.
-func (e *Endpoint) open(ctx context.Context, text, host string) (*session, string, error) {
+// open makes a session of an offer, which ends with granted. Its error is a refusal, or our own fault.
+func (e *Endpoint) open(ctx, granted context.Context, text, host string) (*session, string, error) {
 	o, err := parseOffer(text)
 	if err != nil {
 		return nil, "", err
 	}
-	s, err := e.newSession(ctx, o, host)
+	s, err := e.newSession(ctx, granted, o, host)
 	if err != nil {
 		return nil, "", err
 	}

@@ -69,16 +69,21 @@ type house struct {
 	endpoint *Endpoint
 	drops    rtptest.Drops
 	url      string
+	granted  context.Context // of publishers
+	revoke   context.CancelCauseFunc
 }
 
 func startHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{}
+	h.granted, h.revoke = context.WithCancelCause(context.Background())
 	h.source = publish.New(publish.Config{Name: "cam1", OnDrop: h.drops.Add})
 	h.endpoint = New(Config{Source: h.source, Peers: plainPeers{}, ICEServers: []pion.ICEServer{{URLs: []string{"stun:stun.example.com:3478"}}}})
 	mux := http.NewServeMux()
-	mux.HandleFunc("/cam1/whip", func(w http.ResponseWriter, r *http.Request) { h.endpoint.ServeHTTP(w, r, "") })
-	mux.HandleFunc("/cam1/whip/{id}", func(w http.ResponseWriter, r *http.Request) { h.endpoint.ServeHTTP(w, r, r.PathValue("id")) })
+	mux.HandleFunc("/cam1/whip", func(w http.ResponseWriter, r *http.Request) { h.endpoint.ServeHTTP(h.granted, w, r, "") })
+	mux.HandleFunc("/cam1/whip/{id}", func(w http.ResponseWriter, r *http.Request) {
+		h.endpoint.ServeHTTP(h.granted, w, r, r.PathValue("id"))
+	})
 	server := httptest.NewServer(mux)
 	h.url = server.URL + "/cam1/whip"
 	t.Cleanup(func() {

@@ -50,13 +50,13 @@ type session struct {
 	done      chan struct{} // closed when nothing is left of it
 }
 
-// newSession takes the turn and makes the peer. Whoever gets a session runs it, to its end.
-func (e *Endpoint) newSession(ctx context.Context, o offer, host string) (*session, error) {
+// newSession takes the turn and makes the peer. The session ends with granted. Whoever gets a session runs it, to its end.
+func (e *Endpoint) newSession(ctx, granted context.Context, o offer, host string) (*session, error) {
 	s := &session{
 		endpoint: e, resource: signalling.NewResource(),
 		connected: make(chan struct{}), damaged: make(chan struct{}, 1), done: make(chan struct{}),
 	}
-	s.ctx, s.end = context.WithCancelCause(context.Background())
+	s.ctx, s.end = context.WithCancelCause(granted)
 	var err error
 	// What the publisher sends is described to readers with payload types of their own.
 	if s.video, err = rtpin.Video(&format.H264{PayloadTyp: 96, PacketizationMode: 1}, s.dropped); err != nil {

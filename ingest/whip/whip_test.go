@@ -367,6 +367,33 @@ func TestClose(t *testing.T) {
 	problemOf(t, res, body, http.StatusNotFound)
 }
 
+// Who may not publish any more is sent away, and told so in the log; one that comes too late does not even begin.
+func TestGrantEnds(t *testing.T) {
+	h := startHouse(t)
+	out := rtptest.NewCollector()
+	_, ended := rtptest.Start(t, h.source, out)
+	c := newClient(t)
+	c.publish(h)
+	c.send(0, keyframe(0, 10)...)
+	picture(t, out)
+	h.revoke(errors.New("the users have changed"))
+	if err := rtptest.Receive(t, ended, "end"); err == nil || !strings.Contains(err.Error(), "the users have changed") {
+		t.Errorf("it ended: %v", err)
+	}
+	late := newClient(t)
+	late.post(h, late.offer())
+	for { // until nothing is left of it
+		if res, _ := do(t, http.MethodDelete, late.resource, "", ""); res.StatusCode == http.StatusNotFound {
+			break
+		}
+	}
+	turn, err := h.source.Take(func() {})
+	if err != nil {
+		t.Fatalf("the stream is not free: %v", err)
+	}
+	turn.Leave(nil)
+}
+
 // keep runs a source until the test ends.
 func keep(t *testing.T, src media.Source, policy ingest.Policy, out media.Output) {
 	t.Helper()

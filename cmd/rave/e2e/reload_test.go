@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"rave/bench/clip"
 	"rave/bench/process"
 	"rave/bench/reader"
+	"rave/bench/whep"
 )
 
 // follow changes the configuration file and waits until the program has tried to follow it for the nth time with that
@@ -244,7 +246,8 @@ func (p *program) configuration() (f struct{ Path, Error string }) {
 	return f
 }
 
-// TestReloadOfUsers: a user who is gone is disconnected and does not come in again, by RTSP and HTTP; the others stay.
+// TestReloadOfUsers: a user whose password or token is another one is disconnected and does not come in again, by RTSP, HTTP
+// and WebRTC, reading and publishing; the others stay.
 func TestReloadOfUsers(t *testing.T) {
 	t.Parallel()
 	ctx := deadline(t)
@@ -252,9 +255,12 @@ func TestReloadOfUsers(t *testing.T) {
 	user := func(name, word string) string {
 		return fmt.Sprintf("- {name: %s, password: '%s', permissions: [read, status]}\n", name, word)
 	}
+	token := func(token string) string {
+		return fmt.Sprintf("- {name: obs, token_hash: 'sha256:%x', permissions: [publish]}\n", sha256.Sum256([]byte(token)))
+	}
 	s := settings{
-		auth: "bob:" + password, extra: "users:\n" + user("alice", password) + user("bob", password),
-		streams: fmt.Sprintf("  cam: {source: %q, transport: tcp, quality: [lanczos]}", cam.URL),
+		auth: "bob:" + password, extra: "users:\n" + user("alice", password) + user("bob", password) + token("first"),
+		streams: fmt.Sprintf("  cam: {source: %q, transport: tcp, quality: [lanczos]}\n  studio: {source: publish, quality: [lanczos]}", cam.URL),
 	}
 	p := serve(ctx, t, s)
 	p.until(ctx, "cam", "pictures", func(s streamStatus) bool { return s.Enhancer == "lanczos" })
@@ -264,10 +270,25 @@ func TestReloadOfUsers(t *testing.T) {
 	alice, bob := watch(t, address("alice"), "tcp"), watch(t, address("bob"), "tcp")
 	wait(ctx, t, alice, 3)
 	wait(ctx, t, bob, 3)
+	aliceSees, bobSees := p.look(ctx, "alice"), p.look(ctx, "bob")
+	studio := soundClip(ctx, t)
+	obs := whip(t, studio, "http://"+p.http+"/studio/whip", "-authorization", "first")
+	p.until(ctx, "studio", "the publisher is there", func(s streamStatus) bool { return s.State == "online" })
 	p.auth = "alice:" + password
-	s.extra = "users:\n" + user("alice", password) + user("bob", "another")
+	s.extra = "users:\n" + user("alice", password) + user("bob", "another") + token("second")
 	p.follow(ctx, s.yaml(p.rtsp, p.http, p.rtp), hangup, "ok", 1)
 	gone(ctx, t, "a reader whose password is another one", bob)
+	select {
+	case <-bobSees.Failed():
+	case <-ctx.Done():
+		t.Fatal("a viewer whose password is another one is still there")
+	}
+	p.says(ctx, "publisher gone.*the users have changed")
+	p.until(ctx, "studio", "the publisher has gone", func(s streamStatus) bool { return s.State != "online" })
+	obs.Kill()
+	if _, err := whip(t, studio, "http://"+p.http+"/studio/whip", "-authorization", "first").Line(ctx, "401"); err != nil {
+		t.Errorf("the old token still publishes: %v", err)
+	}
 	refused(ctx, t, "bob with the old password", address("bob"))
 	if code, _, err := get("http://"+p.http+"/", "bob:"+password); err != nil || code != http.StatusUnauthorized {
 		t.Errorf("bob sees the page with the old password: %d, %v", code, err)
@@ -276,10 +297,46 @@ func TestReloadOfUsers(t *testing.T) {
 		t.Errorf("bob does not see the page: %d, %v", code, err)
 	}
 	wait(ctx, t, alice, 3)
+	aliceSees.more(ctx, t, 3)
 	if c := count(alice.Seen(), loop); c != (counts{}) {
 		t.Errorf("alice: %v", c)
 	}
 	keepsSecret(t, p, "cam")
+}
+
+// look is what somebody sees of the camera with the password.
+type look struct {
+	*whep.Viewer
+	*whep.Counter
+}
+
+// look watches the original with the password of the tests.
+func (p *program) look(ctx context.Context, user string) look {
+	p.t.Helper()
+	c := whep.NewCounter()
+	r := http.Request{Header: http.Header{}}
+	r.SetBasicAuth(user, password)
+	v, err := whep.Connect(ctx, whep.Config{URL: "http://" + p.http + "/cam/original/whep", Header: r.Header, OnPacket: c.Packet})
+	if err != nil {
+		p.t.Fatalf("%s: %v", user, err)
+	}
+	p.t.Cleanup(v.Close)
+	if err := v.Wait(c.Keyframe(), limit/3); err != nil {
+		p.t.Fatalf("%s: %v", user, err)
+	}
+	return look{v, c}
+}
+
+// more waits for so many further pictures.
+func (l look) more(ctx context.Context, t *testing.T, n int) {
+	t.Helper()
+	until := l.Count().Pictures + n
+	eventually(ctx, t, fmt.Sprintf("%d further pictures", n), func() error {
+		if now := l.Count().Pictures; now < until {
+			return fmt.Errorf("%d of %d pictures came", now, until)
+		}
+		return nil
+	})
 }
 
 // Without a file SIGHUP, as the closing of a terminal sends it, ends serve in order.

@@ -16,9 +16,10 @@ import (
 )
 
 // whip publishes a clip with FFmpeg's WHIP muxer, in a loop.
-func whip(t *testing.T, clip, url string) *process.Process {
+func whip(t *testing.T, clip, url string, options ...string) *process.Process {
 	t.Helper()
-	args := strings.Fields("-hide_banner -nostdin -v info -re -stream_loop -1 -i " + clip + " -c copy -f whip " + url)
+	args := strings.Fields("-hide_banner -nostdin -v info -re -stream_loop -1 -i " + clip + " -c copy -f whip")
+	args = append(append(args, options...), url)
 	p, err := process.Start(process.Config{Name: "publisher", Path: peer.Need(t, peer.FFmpeg), Args: args})
 	if err != nil {
 		t.Fatal(err)
