@@ -46,6 +46,8 @@ func parseOffer(text string) (offer, error) {
 				return o, errors.New("the offer has two sounds: a stream has one")
 			}
 			o.hasSound, o.sound = true, signalling.Codecs(m)
+		default: // pion would open data channels, as many as the viewer likes
+			return o, fmt.Errorf("the offer has a medium %.20q: only video and sound are sent, no data channels", m.MediaName.Media)
 		}
 	}
 	switch {

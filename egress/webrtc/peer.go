@@ -100,17 +100,35 @@ func (s *Server) settings(extra []netip.Addr) (pion.SettingEngine, error) {
 	loopback := slices.ContainsFunc(extra, netip.Addr.IsLoopback) || !slices.ContainsFunc(local, func(a netip.Addr) bool { return !a.IsLoopback() })
 	e.SetIncludeLoopbackCandidate(loopback)
 	extra = slices.DeleteFunc(extra, func(a netip.Addr) bool { return slices.Contains(local, a) })
-	base := slices.IndexFunc(local, func(a netip.Addr) bool { return loopback || !a.IsLoopback() })
-	if len(extra) == 0 || base < 0 {
+	base, found := baseOf(local, loopback)
+	if len(extra) == 0 || !found {
 		return e, nil
 	}
 	rule := pion.ICEAddressRewriteRule{
-		Local: local[base].String(), AsCandidateType: pion.ICECandidateTypeHost, Mode: pion.ICEAddressRewriteAppend,
+		Local: base.String(), AsCandidateType: pion.ICECandidateTypeHost, Mode: pion.ICEAddressRewriteAppend,
 	}
 	for _, a := range extra {
 		rule.External = append(rule.External, a.String())
 	}
 	return e, e.SetICEAddressRewriteRules(rule)
+}
+
+// baseOf chooses the address beside which others are offered: a link-local one only if there is no other, and without its
+// zone, which pion takes for a mistake there.
+func baseOf(local []netip.Addr, loopback bool) (netip.Addr, bool) {
+	var base netip.Addr
+	for _, a := range local {
+		if a.IsLoopback() && !loopback {
+			continue
+		}
+		if !a.IsLinkLocalUnicast() {
+			return a, true
+		}
+		if !base.IsValid() {
+			base = a.WithZone("")
+		}
+	}
+	return base, base.IsValid()
 }
 
 // local returns the addresses that the UDP port has on this machine, now.

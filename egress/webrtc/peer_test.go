@@ -61,6 +61,34 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
+// Other addresses are offered beside one that pion can name: a link-local one has a zone.
+func TestBase(t *testing.T) {
+	for _, c := range []struct {
+		local    string
+		loopback bool
+		want     string
+	}{
+		{"127.0.0.1 192.0.2.1", false, "192.0.2.1"},
+		{"127.0.0.1 192.0.2.1", true, "127.0.0.1"},
+		{"::1 fe80::1%eth0 192.0.2.1", false, "192.0.2.1"},
+		{"fe80::1%eth0 2001:db8::1 192.0.2.1", false, "2001:db8::1"},
+		{"169.254.1.2 192.0.2.1", false, "192.0.2.1"},
+		{"127.0.0.1 fe80::1%eth0 fe80::2%eth1", false, "fe80::1"},
+		{"fe80::1%eth0 127.0.0.1", true, "127.0.0.1"},
+		{"127.0.0.1", false, ""},
+		{"", true, ""},
+	} {
+		var local []netip.Addr
+		for _, a := range strings.Fields(c.local) {
+			local = append(local, netip.MustParseAddr(a))
+		}
+		got, found := baseOf(local, c.loopback)
+		if found != (c.want != "") || found && got.String() != c.want {
+			t.Errorf("of %q, loopback %v: %v, want %q", c.local, c.loopback, got, c.want)
+		}
+	}
+}
+
 func TestResolve(t *testing.T) {
 	for host, want := range map[string]string{
 		"192.0.2.5:1": "[192.0.2.5]", "[::ffff:192.0.2.5]:1": "[192.0.2.5]", "[fe80::1%eth0]:1": "[fe80::1]", "": "[]", ":80": "[]",

@@ -130,15 +130,18 @@ func (s *Server) listen() error {
 	}
 	logger := logger{s.log}.NewLogger("ice")
 	s.refusals = limit.NewRefusals(s.log)
-	s.listener = limit.New(tcp, limit.Config{
-		Total: 2 * s.cfg.MaxViewers, Host: 2 * s.cfg.MaxViewers, Refusals: s.refusals, Log: s.log, // ICE has no word for it
-	})
+	s.listener = limit.New(tcp, s.connections())
 	s.udp = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: logger, UDPConn: s.socket})
 	s.tcp = ice.NewTCPMuxDefault(ice.TCPMuxParams{
 		Listener: impatient{s.listener, s.cfg.WriteTimeout}, Logger: logger, ReadBufferSize: 64,
 		FirstStunBindTimeout: s.cfg.WriteTimeout, AliveDurationForConnFromStun: s.cfg.WriteTimeout,
 	})
 	return nil
+}
+
+// connections bounds those of ICE: one host can shut out nobody else. Nothing is answered, since ICE has no word for it.
+func (s *Server) connections() limit.Config {
+	return limit.Config{Total: 2 * s.cfg.MaxViewers, Host: s.cfg.MaxViewers, Refusals: s.refusals, Log: s.log}
 }
 
 func listenUDP(address string) (*net.UDPConn, error) {

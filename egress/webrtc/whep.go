@@ -56,7 +56,7 @@ func (p *Path) post(granted context.Context, w http.ResponseWriter, r *http.Requ
 		p.refuse(w, r, err)
 		return
 	}
-	p.log.Info("a viewer has come", "viewer", v.resource.ID[:8])
+	p.log.Info("a viewer has come", "viewer", v.resource.ID[:8], "from", r.RemoteAddr)
 	v.endWith(granted)
 	signalling.Links(w.Header(), p.server.cfg.ICEServers)
 	if name := v.rendition(); name != "" { // what is played is not the stream as it is

@@ -122,6 +122,7 @@ func TestBadRequests(t *testing.T) {
 		{"huge", "POST", "cam/whep", sdp, crlf(goodOffer) + strings.Repeat("a=x\r\n", signalling.MaxSDP/5), 413, "65536 bytes"},
 		{"sound only", "POST", "cam/whep", sdp, crlf("v=0\no=- 1 2 IN IP4 127.0.0.1\ns=-\nt=0 0\nm=audio" + sound), 400, "no video"},
 		{"two videos", "POST", "cam/whep", sdp, crlf(video + "m=video" + strings.SplitN(video, "m=video", 2)[1]), 400, "two videos"},
+		{"data channels", "POST", "cam/whep", sdp, crlf(goodOffer + "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\nc=IN IP4 0.0.0.0\na=mid:2\n"), 400, "no data channels"},
 		{"a publisher", "POST", "cam/whep", sdp, crlf(strings.ReplaceAll(goodOffer, "recvonly", "sendonly")), 400, "WHIP"},
 		{"many candidates", "POST", "cam/whep", sdp, crlf(goodOffer + strings.Repeat("a=candidate:1 1 udp 1 127.0.0.1 9 typ host\n", 65)), 400, "65 candidates"},
 		{"no ICE", "POST", "cam/whep", sdp, crlf(strings.ReplaceAll(goodOffer, "a=ice-", "a=no-")), 400, ""},
