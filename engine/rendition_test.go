@@ -62,7 +62,7 @@ func wanting(t *testing.T, name string, out *collector, sc script, from, to, n i
 // TestRenditionOnDemand: it is made while it is wanted and at no other time, from a keyframe on, and what it needed is
 // freed then.
 func TestRenditionOnDemand(t *testing.T) {
-	for name, enhancer := range map[string]string{RenditionBrowser: "", RenditionLow: Lanczos} {
+	for name, enhancer := range map[string]string{RenditionBrowser: "", RenditionLow: Lanczos, RenditionOriginalLow: ""} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var out collector
@@ -94,10 +94,32 @@ func TestRenditionOnDemand(t *testing.T) {
 	}
 }
 
+// TestRenditionSizes: the small pictures fit into 640x360, or 360x640, whatever they are made of, and none is made larger.
+func TestRenditionSizes(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		size, want [2]int
+	}{
+		{RenditionOriginalLow, [2]int{1280, 720}, [2]int{640, 360}},
+		{RenditionOriginalLow, [2]int{1080, 1920}, [2]int{360, 640}},
+		{RenditionOriginalLow, [2]int{320, 180}, [2]int{320, 180}},
+		{RenditionLow, [2]int{640, 360}, [2]int{640, 360}}, // the enhanced picture is twice as large
+		{RenditionBrowser, [2]int{1281, 721}, [2]int{1282, 722}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var out collector
+			wanting(t, c.name, &out, script{size: c.size}, 0, 100, 20)
+			if len(out.tracks) != 1 || out.tracks[0].Width != c.want[0] || out.tracks[0].Height != c.want[1] {
+				t.Errorf("%s of %v: %+v, want %v", c.name, c.size, out.tracks, c.want)
+			}
+		})
+	}
+}
+
 // TestRenditionDelaysNothing: one whose output takes its time, or fails, loses pictures of its own, counted, and the main
 // path loses none.
 func TestRenditionDelaysNothing(t *testing.T) {
-	for _, name := range []string{RenditionBrowser, RenditionLow} {
+	for _, name := range []string{RenditionBrowser, RenditionLow, RenditionOriginalLow} {
 		for trouble, c := range map[string]struct {
 			out   collector
 			drops map[string]int
@@ -165,8 +187,9 @@ func TestRenditionStartsAgain(t *testing.T) {
 // for its small form.
 func TestRenditionKeyframes(t *testing.T) {
 	for name, ask := range map[string]func(*Session){
-		RenditionBrowser: func(s *Session) { s.Refresh(RenditionBrowser) },
-		RenditionLow:     (*Session).RequestKeyframe,
+		RenditionBrowser:     func(s *Session) { s.Refresh(RenditionBrowser) },
+		RenditionLow:         (*Session).RequestKeyframe,
+		RenditionOriginalLow: func(s *Session) { s.Refresh(RenditionOriginalLow) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var out collector
@@ -182,7 +205,7 @@ func TestRenditionKeyframes(t *testing.T) {
 	}
 }
 
-// TestRenditionKeepsNoFrameFromTheStages: with both as slow as can be, and snapshots,
+// TestRenditionKeepsNoFrameFromTheStages: with all as slow as can be, and snapshots,
 // the main path has the frames that it has without.
 func TestRenditionKeepsNoFrameFromTheStages(t *testing.T) {
 	busy := script{enhancing: 71 * time.Millisecond, sending: map[int]time.Duration{}}
@@ -197,12 +220,14 @@ func TestRenditionKeepsNoFrameFromTheStages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := busy
 		slow.onJPEG = func(JPEGParams) { time.Sleep(40 * frameTime) }
-		slow.renditions = map[string]media.Output{
-			RenditionBrowser: &collector{takes: 11 * frameTime}, RenditionLow: &collector{takes: 11 * frameTime},
+		slow.renditions = map[string]media.Output{}
+		for _, name := range []string{RenditionBrowser, RenditionLow, RenditionOriginalLow} {
+			slow.renditions[name] = &collector{takes: 11 * frameTime}
 		}
 		slow.during = func(s *Session, n int) {
-			s.Want(RenditionBrowser, true)
-			s.Want(RenditionLow, true)
+			for name := range slow.renditions {
+				s.Want(name, true)
+			}
 			if n == 5 {
 				for _, variant := range []string{VariantOriginal, VariantCompare} {
 					shots.Go(func() { _, _ = s.Snapshot(t.Context(), variant, 0) })

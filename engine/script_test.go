@@ -42,6 +42,7 @@ type script struct {
 	onJPEG     func(JPEGParams)      // an image is being made
 	during     func(*Session, int)   // is called after each picture
 
+	size       [2]int // of the camera's pictures; zero: 64x48
 	renditions map[string]media.Output
 	sound      media.Track
 	unheard    []int // packets of sound that cannot be transcoded
@@ -101,7 +102,11 @@ func (d *fakeDevice) Inspect(_ context.Context, model string) (ModelInfo, error)
 }
 
 func (d *fakeDevice) NewDecoder(ctx context.Context, p DecoderParams) (Decoder, error) {
-	pool, err := fakePool(p.Frames, media.Format{Width: 64, Height: 48, Pixel: media.YUV420P}, p.Ledger)
+	size := d.size
+	if size == [2]int{} {
+		size = [2]int{64, 48}
+	}
+	pool, err := fakePool(p.Frames, media.Format{Width: size[0], Height: size[1], Pixel: media.YUV420P}, p.Ledger)
 	if err != nil {
 		return nil, err
 	}

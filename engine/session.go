@@ -62,9 +62,9 @@ type Session struct {
 	decoded, made kept
 
 	// Beside the data path; nil without an output:
-	browser, low *rendition
-	sound        *sound
-	sides        map[string]beside // all of them, by name
+	browser, low, originalLow *rendition
+	sound                     *sound
+	sides                     map[string]beside // all of them, by name
 
 	// Lines of the log that a camera can provoke as often as it likes, and one that comes at each start:
 	undecoded, rebuilt, unencoded, failures repeats

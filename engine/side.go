@@ -13,13 +13,16 @@ import (
 // Renditions are what a session makes beside the enhanced picture, while somebody wants it. Their names are stages as well,
 // for drops.
 const (
-	RenditionBrowser = "browser" // the camera's picture as H.264 that every browser shows: constrained baseline, no B-frames
-	RenditionLow     = "low"     // the enhanced picture, small and at a low bitrate
-	RenditionOpus    = "opus"    // the camera's sound; of AAC only
+	RenditionBrowser     = "browser"      // the camera's picture as H.264 that every browser shows: constrained baseline, no B-frames
+	RenditionLow         = "low"          // the enhanced picture, small and at a low bitrate
+	RenditionOpus        = "opus"         // the camera's sound; of AAC only
+	RenditionOriginalLow = "original-low" // the camera's picture, small and at a low bitrate
 )
 
 // Renditions lists them.
-func Renditions() []string { return []string{RenditionBrowser, RenditionLow, RenditionOpus} }
+func Renditions() []string {
+	return []string{RenditionBrowser, RenditionLow, RenditionOpus, RenditionOriginalLow}
+}
 
 // After a failure a rendition rests for so long.
 const sideRest = time.Second
@@ -127,14 +130,18 @@ func (s *Session) makeSides() {
 	if s.cfg.Replay {
 		return
 	}
-	if out := s.cfg.Renditions[RenditionBrowser]; out != nil {
-		s.browser = newRendition(s, RenditionBrowser, out, evenSize, 1.5)
-		s.sides[RenditionBrowser] = s.browser
+	picture := func(name string, size func(media.Format) media.Format, effort float64) *rendition {
+		out := s.cfg.Renditions[name]
+		if out == nil {
+			return nil
+		}
+		r := newRendition(s, name, out, size, effort)
+		s.sides[name] = r
+		return r
 	}
-	if out := s.cfg.Renditions[RenditionLow]; out != nil {
-		s.low = newRendition(s, RenditionLow, out, lowSize, 0.5)
-		s.sides[RenditionLow] = s.low
-	}
+	s.browser = picture(RenditionBrowser, evenSize, 1.5)
+	s.low = picture(RenditionLow, lowSize, 0.5)
+	s.originalLow = picture(RenditionOriginalLow, lowSize, 0.5)
 	if out := s.cfg.Renditions[RenditionOpus]; out != nil && Transcodes(s.cfg.Sound) {
 		s.sound = newSound(s, out)
 		s.sides[RenditionOpus] = s.sound
@@ -173,6 +180,8 @@ func (s *Session) Refresh(rendition string) {
 		s.browser.refresh()
 	case RenditionLow:
 		s.low.refresh()
+	case RenditionOriginalLow:
+		s.originalLow.refresh()
 	}
 }
 

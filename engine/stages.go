@@ -127,12 +127,13 @@ func (s *Session) openDecoder(ctx context.Context) error {
 		Track:       s.cfg.Track,
 		Threads:     s.cfg.Threads,
 		Deinterlace: s.cfg.Deinterlace,
-		Frames:      maxWaitingFrames + 4 + s.browser.frames(), // waiting, in the decoder's hand, in the enhancer, kept: the last and the last enhanced
-		Ledger:      &s.ledger,
-		Stream:      s.cfg.Stream,
-		Log:         s.log,
-		MaxPixels:   s.cfg.MaxPixels,
-		OnDamage:    s.dec.damage.found,
+		// Waiting, in the decoder's hand, in the enhancer, kept: the last and the last enhanced; in renditions.
+		Frames:    maxWaitingFrames + 4 + s.browser.frames() + s.originalLow.frames(),
+		Ledger:    &s.ledger,
+		Stream:    s.cfg.Stream,
+		Log:       s.log,
+		MaxPixels: s.cfg.MaxPixels,
+		OnDamage:  s.dec.damage.found,
 	})
 	if err != nil {
 		return fmt.Errorf("open decoder: %w", err)
@@ -170,7 +171,7 @@ func (s *Session) passDecoded(ctx context.Context, emitting *time.Duration) func
 		}
 		f, same := share(f, s.ledger.misused)
 		s.decoded.put(same)
-		return put(ctx, s.frames, s.browser.tap(f))
+		return put(ctx, s.frames, s.originalLow.tap(s.browser.tap(f)))
 	}
 }
 

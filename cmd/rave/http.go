@@ -136,6 +136,7 @@ func (s *stream) status() web.Stream {
 		Output:   web.Video{Size: snap.Output, FPS: snap.FPSOut, Bitrate: snap.BitrateOut, Frames: snap.Made},
 		Enhancer: snap.Enhancer, Latency: latency(snap.Total),
 		Readers: web.Readers{Enhanced: s.enhanced.Stats().Readers, Original: s.original.Stats().Readers},
+		Viewers: web.Viewers{Enhanced: s.enhanced.audience(), Original: s.original.audience()},
 	}
 	s.onScreen.tell(&st)
 	if snap.Made > 0 {

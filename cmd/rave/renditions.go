@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -72,13 +73,30 @@ func (d *demand) refresh(rendition string) {
 	}
 }
 
+// ofOriginal and ofEnhanced are the session's renditions that viewers of the two paths can get, by the paths' names for them.
+func ofOriginal() map[string]string {
+	return map[string]string{
+		webrtc.Browser: engine.RenditionBrowser, webrtc.Low: engine.RenditionOriginalLow, webrtc.Opus: engine.RenditionOpus,
+	}
+}
+
+func ofEnhanced() map[string]string {
+	return map[string]string{webrtc.Low: engine.RenditionLow, webrtc.Opus: engine.RenditionOpus}
+}
+
 // browsers completes what a path is for browsers by what the stream's session can make for them.
-func (s *stream) browsers(c webrtc.PathConfig, renditions ...string) webrtc.PathConfig {
-	c.Renditions, c.OnDemand = renditions, func(rendition string, on bool) {
-		s.demand.want(rendition, on)
+func (s *stream) browsers(c webrtc.PathConfig, made map[string]string) webrtc.PathConfig {
+	c.Renditions, c.OnDemand = slices.Collect(maps.Keys(made)), func(rendition string, on bool) {
+		s.demand.want(made[rendition], on)
 		s.ask()
 	}
 	return c
+}
+
+// refreshOriginal asks for a keyframe of what is made of the camera's picture. The camera itself cannot be asked.
+func (s *stream) refreshOriginal() {
+	s.demand.refresh(engine.RenditionBrowser)
+	s.demand.refresh(engine.RenditionOriginalLow)
 }
 
 // renditions are where a session's renditions go, until another session takes over.
@@ -87,13 +105,13 @@ func (s *stream) renditions(r *running) map[string]media.Output {
 		return nil
 	}
 	sinks := map[string][]media.Sink{}
-	for _, p := range []*webrtc.Path{s.original.browsers, s.enhanced.browsers} {
-		for _, name := range engine.Renditions() {
-			if sink := p.Rendition(name); sink != nil {
-				sinks[name] = append(sinks[name], sink)
-			}
+	collect := func(p *webrtc.Path, made map[string]string) {
+		for theirs, name := range made {
+			sinks[name] = append(sinks[name], p.Rendition(theirs))
 		}
 	}
+	collect(s.original.browsers, ofOriginal())
+	collect(s.enhanced.browsers, ofEnhanced())
 	outputs := map[string]media.Output{}
 	for name, list := range sinks {
 		outputs[name] = renditionOutput{s, r, list}

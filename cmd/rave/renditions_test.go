@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"rave/egress/webrtc"
 	"rave/engine"
 	"rave/engine/media"
 )
@@ -41,6 +42,32 @@ func TestDemand(t *testing.T) {
 	}
 	if want := []string{"opustrue", "opusfalse"}; !slices.Equal(second.list, want) {
 		t.Errorf("the second session was told %v", second.list)
+	}
+}
+
+// TestRenditionsOfPaths: viewers of both paths get small pictures, each of their own, and nothing is made for nobody.
+func TestRenditionsOfPaths(t *testing.T) {
+	s, session := &stream{asked: make(chan struct{}, 1)}, &told{}
+	s.demand.follow(session)
+	for _, made := range []map[string]string{ofOriginal(), ofEnhanced()} {
+		c := s.browsers(webrtc.PathConfig{}, made)
+		slices.Sort(c.Renditions)
+		for _, name := range c.Renditions {
+			c.OnDemand(name, true)
+		}
+	}
+	if want := []string{"browsertrue", "original-lowtrue", "opustrue", "lowtrue", "opustrue"}; !slices.Equal(session.list, want) {
+		t.Errorf("the session was told %v, want %v", session.list, want)
+	}
+	for _, name := range engine.Renditions() {
+		if !slices.Contains(session.list, name+"true") {
+			t.Errorf("%s is for nobody", name)
+		}
+	}
+	session.list = nil
+	s.refreshOriginal()
+	if want := []string{engine.RenditionBrowser, engine.RenditionOriginalLow}; !slices.Equal(session.list, want) {
+		t.Errorf("of the original keyframes are asked for of %v", session.list)
 	}
 }
 

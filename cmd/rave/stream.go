@@ -90,11 +90,11 @@ func (a *app) newStream(p prepared) *stream {
 		shots: map[string]engine.Snapshot{},
 	}
 	s.original = a.output(name+"/original", rtsp.PathConfig{KeepGOP: true}, s.browsers(webrtc.PathConfig{
-		KeepGOP: true, OnKeyframe: func() { s.demand.refresh(engine.RenditionBrowser) },
-	}, webrtc.Browser, webrtc.Opus))
+		KeepGOP: true, OnKeyframe: s.refreshOriginal,
+	}, ofOriginal()))
 	s.enhanced = a.output(name, rtsp.PathConfig{OnReader: s.requestKeyframe, OnReaders: s.ask}, s.browsers(webrtc.PathConfig{
 		KeepGOP: true, OnKeyframe: s.requestKeyframe, OnViewers: s.ask,
-	}, webrtc.Low, webrtc.Opus))
+	}, ofEnhanced()))
 	s.expect(p)
 	return s
 }

@@ -82,6 +82,15 @@ func (o outputs) watched() bool {
 	return o.Stats().Readers > 0 || o.browsers != nil && o.browsers.Stats().Viewers > 0
 }
 
+// audience counts who watches.
+func (o outputs) audience() web.Audience {
+	if o.browsers == nil {
+		return web.Audience{}
+	}
+	st := o.browsers.Stats()
+	return web.Audience{Count: st.Viewers, Renditions: st.Renditions}
+}
+
 // SetUnavailable says why there is nothing to read or to watch.
 func (o outputs) SetUnavailable(reason string) {
 	o.Path.SetUnavailable(reason)

@@ -69,6 +69,7 @@ type Stream struct {
 	Stages    []Stage    `json:"stages"`             // in the order of the data path
 	Drops     []Drop     `json:"drops"`
 	Readers   Readers    `json:"readers"`
+	Viewers   Viewers    `json:"viewers"`
 
 	// For who has the picture before his eyes, by WebRTC:
 	Made     []Made    `json:"made"`               // the last changes of enhancer, oldest first
@@ -127,10 +128,25 @@ type Drop struct {
 	Count  int64  `json:"count"`
 }
 
-// Readers counts who is connected.
+// Readers counts who is connected by RTSP.
 type Readers struct {
 	Enhanced int `json:"enhanced"`
 	Original int `json:"original"`
+}
+
+// Viewers counts who is connected by WebRTC.
+type Viewers struct {
+	Enhanced Audience `json:"enhanced"`
+	Original Audience `json:"original"`
+}
+
+// Audience are the viewers of a path.
+type Audience struct {
+	Count int `json:"count"`
+	// Renditions tells how many of them get what is made for viewers in place of the stream as it is: "low", a small picture,
+	// since their network does not carry the full one; "browser", the original as H.264 without B-frames, and "opus", the
+	// sound as Opus, since browsers do not play the camera's.
+	Renditions map[string]int `json:"renditions"`
 }
 
 // NewLatency makes a Latency of durations.
@@ -148,12 +164,17 @@ func (s Stream) Dropped() int64 {
 	return n
 }
 
-// normal returns a copy without nil slices, which JSON would write as null.
+// normal returns a copy without nil slices and maps, which JSON would write as null.
 func (s Status) normal() Status {
 	s.Listeners = some(s.Listeners)
 	s.Streams = some(slices.Clone(s.Streams))
 	for i := range s.Streams {
 		st := &s.Streams[i]
+		for _, a := range []*Audience{&st.Viewers.Enhanced, &st.Viewers.Original} {
+			if a.Renditions == nil {
+				a.Renditions = map[string]int{}
+			}
+		}
 		st.Enhancers, st.Stages, st.Drops, st.Made = some(st.Enhancers), some(st.Stages), some(st.Drops), some(st.Made)
 	}
 	return s

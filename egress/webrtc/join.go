@@ -24,7 +24,8 @@ import (
 type plan struct {
 	picture, listens *feed // listens is nil for no sound
 	video, sound     pion.RTPCodecParameters
-	tracks           []media.Track // of the stream, that it is for
+	plain            pion.RTPCodecParameters // H.264, which renditions are; no MimeType: the offer has none
+	tracks           []media.Track           // of the stream, that it is for
 }
 
 // choose finds what suits an offer. Its error is a refusal.
@@ -40,10 +41,14 @@ func (p *Path) choose(o offer) (plan, error) {
 		return plan{}, signalling.Refuse(http.StatusConflict, "unavailable", "The stream is not there", "%s", reason)
 	}
 	pl := plan{tracks: p.main.tracks}
+	pl.plain, _ = choose(o.video, pion.MimeTypeH264, "42")
 	var why string
 	switch direct, ok := choose(o.video, "video/"+string(main.Codec), profileOf(*main)); {
 	case ok && !p.main.reorders:
 		pl.picture, pl.video = p.main, direct
+		if main.Codec == media.H264 {
+			pl.plain = direct // of a better profile, perhaps: a decoder of that takes all of H.264 below it
+		}
 	case ok:
 		why = "with B-frames, which browsers do not show in order"
 	default:
@@ -51,14 +56,13 @@ func (p *Path) choose(o offer) (plan, error) {
 	}
 	if pl.picture == nil {
 		f := p.renditions[Browser]
-		h264, ok := choose(o.video, pion.MimeTypeH264, "42")
 		switch {
 		case f == nil:
 			return pl, unplayable(string(main.Codec), why)
-		case !ok:
+		case pl.plain.MimeType == "":
 			return pl, unplayable(string(main.Codec), why+", and neither is H.264 with packetization-mode=1")
 		}
-		pl.picture, pl.video = f, h264
+		pl.picture, pl.video = f, pl.plain
 	}
 	pl.listens, pl.sound = p.chooseSound(o)
 	return pl, nil
@@ -135,10 +139,10 @@ func (p *Path) newViewer(ctx context.Context, pl plan, host string) (*viewer, er
 	v := &viewer{
 		path: p, resource: signalling.NewResource(), pc: pc, pace: pace, stop: make(chan struct{}),
 		wants: pl.picture, picture: pl.picture, listens: pl.listens,
-		video: newTrack(pion.RTPCodecTypeVideo, pl.video),
+		video: newTrack(pion.RTPCodecTypeVideo, pl.video, pl.plain),
 	}
 	if pl.listens != nil {
-		v.sound = newTrack(pion.RTPCodecTypeAudio, pl.sound)
+		v.sound = newTrack(pion.RTPCodecTypeAudio, pl.sound, pion.RTPCodecParameters{})
 	}
 	v.expiry = time.AfterFunc(p.server.cfg.ConnectTimeout, func() { v.close("it has not connected") })
 	return v, nil
@@ -177,9 +181,15 @@ func (pl plan) engine(pace *pacer) (*pion.MediaEngine, *interceptor.Registry, er
 	engine, registry := &pion.MediaEngine{}, &interceptor.Registry{}
 	feedback := []pion.RTCPFeedback{{Type: "transport-cc"}}
 	pl.sound.RTCPFeedback = feedback
-	pl.video.RTCPFeedback = slices.Concat(feedback, []pion.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}})
-	if err := engine.RegisterCodec(pl.video, pion.RTPCodecTypeVideo); err != nil {
-		return nil, nil, fmt.Errorf("register %s: %w", pl.video.MimeType, err)
+	videos := []pion.RTPCodecParameters{pl.video}
+	if pl.plain.MimeType != "" && pl.plain.PayloadType != pl.video.PayloadType {
+		videos = append(videos, pl.plain)
+	}
+	for _, c := range videos {
+		c.RTCPFeedback = slices.Concat(feedback, []pion.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}})
+		if err := engine.RegisterCodec(c, pion.RTPCodecTypeVideo); err != nil {
+			return nil, nil, fmt.Errorf("register %s: %w", c.MimeType, err)
+		}
 	}
 	if pl.listens != nil {
 		if err := engine.RegisterCodec(pl.sound, pion.RTPCodecTypeAudio); err != nil {

@@ -159,10 +159,13 @@ func TestSlowNetworkGetsTheSmallPicture(t *testing.T) {
 		return false
 	}
 	e := newEyes(t)
-	s.watch(t, "cam", whep.Config{OnPacket: e.packet, Settings: network.Settings})
+	v := s.watch(t, "cam", whep.Config{OnPacket: e.packet, Settings: network.Settings})
 	e.until(t, "the small picture", func() bool { return len(e.whole) > 0 && e.whole[len(e.whole)-1].n >= small })
 	if !strings.HasPrefix(d.list(), "+low") {
 		t.Errorf("demands %s", d.list())
+	}
+	if got := told(t, v); got != Low || p.Stats().Renditions[Low] != 1 {
+		t.Errorf("the viewer is told of %q, and %v are counted", got, p.Stats().Renditions)
 	}
 	before := len(e.pictures(t, 1))
 	for i, pic := range e.pictures(t, before+50)[before:] {

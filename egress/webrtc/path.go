@@ -36,12 +36,14 @@ type PathConfig struct {
 	OnDemand func(rendition string, wanted bool)
 }
 
-// Stats counts what a Path has done. Counters only grow; Viewers is the present number.
+// Stats counts what a Path has done. Counters only grow; Viewers is the present number, of whom Renditions tells how many
+// get which.
 type Stats struct {
-	Viewers int
-	Frames  uint64            // video access units written to the path
-	Bytes   uint64            // RTP payload bytes sent to viewers
-	Dropped map[string]uint64 // access units not sent, by reason; "slow_viewer" counts once per viewer
+	Viewers    int
+	Renditions map[string]int
+	Frames     uint64            // video access units written to the path
+	Bytes      uint64            // RTP payload bytes sent to viewers
+	Dropped    map[string]uint64 // access units not sent, by reason; "slow_viewer" counts once per viewer
 }
 
 // Path is one stream of a Server: a media.Sink. Its methods may be called from any goroutine. The order of a track's
@@ -211,7 +213,15 @@ func (p *Path) viewer(id string) *viewer {
 func (p *Path) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Stats{Viewers: len(p.viewers), Frames: p.frames, Bytes: p.sent.Load(), Dropped: maps.Clone(p.dropped)}
+	st := Stats{
+		Viewers: len(p.viewers), Renditions: map[string]int{}, Frames: p.frames, Bytes: p.sent.Load(), Dropped: maps.Clone(p.dropped),
+	}
+	for _, v := range p.viewers {
+		for _, name := range v.renditions() {
+			st.Renditions[name]++
+		}
+	}
+	return st
 }
 
 // Close disconnects the viewers. Nobody can watch until Open is called again.

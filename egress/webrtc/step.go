@@ -13,7 +13,7 @@ const (
 // who wants what. It needs path.mu.
 func (v *viewer) slower(now time.Time) bool {
 	low := v.path.renditions[Low]
-	if low == nil || v.picture == low || v.next == low {
+	if low == nil || !v.h264() || v.picture == low || v.next == low {
 		return false
 	}
 	v.rest = min(max(leastRest, 2*v.rest), mostRest)

@@ -1,8 +1,11 @@
 package webrtc
 
 import (
+	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -38,6 +41,16 @@ func (d *demands) list() string {
 	return strings.Join(d.all, " ")
 }
 
+// told is what OPTIONS of a viewer's resource says that it gets.
+func told(t *testing.T, v *whep.Viewer) string {
+	t.Helper()
+	res, err := v.Request(t.Context(), http.MethodOptions, "", "", nil)
+	if err != nil || res.Code != http.StatusNoContent {
+		t.Fatalf("OPTIONS: %v, %v", res, err)
+	}
+	return res.Header.Get("Rave-Rendition")
+}
+
 // What a browser cannot play as it is is asked for in another form, while somebody watches; times and timestamps are the
 // stream's own.
 func TestRenditions(t *testing.T) {
@@ -53,6 +66,9 @@ func TestRenditions(t *testing.T) {
 	e := newEyes(t)
 	v := s.watch(t, "cam", whep.Config{OnPacket: e.packet, Sound: true})
 	eventually(t, "both are wanted", func() bool { return len(d.list()) == len("+browser +opus") })
+	if got := v.Header.Get("Rave-Rendition"); got != "browser, opus" {
+		t.Errorf("the answer tells of renditions %q", got)
+	}
 	mustOpen(t, p.Rendition(Browser), h264())
 	sound := opus()
 	mustOpen(t, p.Rendition(Opus), sound)
@@ -80,8 +96,14 @@ func TestRenditions(t *testing.T) {
 		t.Errorf("sound %v", got)
 	}
 	e.mu.Unlock()
+	if got := p.Stats().Renditions; !maps.Equal(got, map[string]int{Browser: 1, Opus: 1}) {
+		t.Errorf("counted are %v", got)
+	}
 	if err := v.Leave(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if got := p.Stats(); got.Viewers != 0 || len(got.Renditions) != 0 {
+		t.Errorf("when it has left, counted are %v", got)
 	}
 	eventually(t, "nobody wants them any more", func() bool { return strings.Count(d.list(), "-") == 2 })
 }
@@ -115,6 +137,9 @@ func TestStreamTurnsOutToHaveBFrames(t *testing.T) {
 			continue
 		}
 		eventually(t, "the rendition is wanted", func() bool { return d.list() == "+browser" })
+		if got := told(t, v); v.Header.Get("Rave-Rendition") != "" || got != "" {
+			t.Errorf("before it comes the viewer is told of %q", got)
+		}
 		mustOpen(t, p.Rendition(Browser), h264())
 		if err := p.Rendition(Browser).Write(picture(4, true, 100)); err != nil {
 			t.Fatal(err)
@@ -131,6 +156,9 @@ func TestStreamTurnsOutToHaveBFrames(t *testing.T) {
 		if want := []int{0, 3, 2, 4, 6}; !slices.Equal(numbers, want) {
 			t.Errorf("pictures %v, want %v", numbers, want)
 		}
+		if got := told(t, v); got != Browser {
+			t.Errorf("the viewer is told of %q", got)
+		}
 	}
 }
 
@@ -142,7 +170,8 @@ func TestStepsDownAndUp(t *testing.T) {
 		low := &feed{name: Low}
 		p := &Path{server: s, main: &feed{}, renditions: map[string]*feed{Low: low}}
 		low.path, p.main.path = p, p
-		v := &viewer{path: p, wants: p.main, picture: p.main}
+		h264 := pion.RTPCodecParameters{RTPCodecCapability: pion.RTPCodecCapability{MimeType: pion.MimeTypeH264}}
+		v := &viewer{path: p, wants: p.main, picture: p.main, video: &track{plain: h264}}
 		arrive := func(f *feed) { v.picture, v.next = f, nil }
 		for i, want := range []time.Duration{10, 20, 40, 80, 160, 300, 300} {
 			if !v.slower(time.Now()) || v.slower(time.Now()) || v.next != low {
@@ -164,8 +193,11 @@ func TestStepsDownAndUp(t *testing.T) {
 		if v.slower(time.Now()); v.rest != leastRest {
 			t.Errorf("after a good minute it rests for %v", v.rest)
 		}
-		p.renditions = nil
-		w := &viewer{path: p, wants: p.main, picture: p.main}
+		w := &viewer{path: p, wants: p.main, picture: p.main, video: &track{}}
+		if w.slower(time.Now()) || w.next != nil {
+			t.Error("it goes to a small picture whose codec it does not take")
+		}
+		p.renditions, w.video = nil, v.video
 		if w.slower(time.Now()) || w.next != nil {
 			t.Error("there is no small picture to go to")
 		}
@@ -231,6 +263,60 @@ func TestChangesAtAKeyframe(t *testing.T) {
 	}
 	if d.list() != "+low -low" {
 		t.Errorf("demands %s", d.list())
+	}
+}
+
+// A viewer of H.265 gets renditions as H.264 under the payload type that it has for that, if it takes both.
+func TestSmallPictureOfAnotherCodec(t *testing.T) {
+	s := serve(t, Config{})
+	var d demands
+	p := s.Path("cam", PathConfig{KeepGOP: true, Renditions: []string{Low}, OnDemand: d.say})
+	mustOpen(t, p, media.Track{Kind: media.Video, Codec: media.H265, ClockRate: media.VideoClockRate})
+	mustOpen(t, p.Rendition(Low), h264())
+	h265 := func(n int, key bool) {
+		t.Helper()
+		slice := []byte{1 << 1, 1, 0x80, 1, 2, 3} // TRAIL_R
+		if key {
+			slice[0] = 19 << 1 // IDR_W_RADL
+		}
+		if err := p.Write(media.Packet{PTS: time.Duration(n) * frameTime, Data: media.AnnexB(slice), Keyframe: key, Arrival: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h265(0, true)
+	e := newEyes(t)
+	v := s.watch(t, "cam", whep.Config{OnPacket: e.packet, Codecs: []string{"H265", "H264"}})
+	e.until(t, "the picture as it is", func() bool { return len(e.packets) == 1 })
+	p.mu.Lock()
+	for _, viewer := range p.viewers {
+		if !viewer.slower(time.Now()) {
+			t.Error("it does not go to the small picture")
+		}
+	}
+	p.mu.Unlock()
+	if err := p.Rendition(Low).Write(picture(1, true, 100)); err != nil {
+		t.Fatal(err)
+	}
+	h265(2, true) // not for it any more
+	if err := p.Rendition(Low).Write(picture(3, false, 100)); err != nil {
+		t.Fatal(err)
+	}
+	all := e.pictures(t, 2)
+	if all[0].n != 1 || all[1].n != 3 || told(t, v) != Low {
+		t.Errorf("pictures %v, told of %q", all, told(t, v))
+	}
+	var types []string
+	e.mu.Lock()
+	for _, pkt := range e.packets {
+		line := v.Answer[strings.Index(v.Answer, fmt.Sprintf("a=rtpmap:%d ", pkt.PayloadType)):]
+		name, _, _ := strings.Cut(line[strings.Index(line, " ")+1:], "/")
+		if len(types) == 0 || types[len(types)-1] != name {
+			types = append(types, name)
+		}
+	}
+	e.mu.Unlock()
+	if want := []string{"H265", "H264"}; !slices.Equal(types, want) {
+		t.Errorf("sent as %v, want %v", types, want)
 	}
 }
 

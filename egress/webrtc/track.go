@@ -13,6 +13,7 @@ import (
 	pion "github.com/pion/webrtc/v4"
 
 	"rave/egress/capture"
+	"rave/engine/media"
 )
 
 // Header extensions of ours, beside that of congestion control.
@@ -25,6 +26,7 @@ const (
 type track struct {
 	kind  pion.RTPCodecType
 	codec pion.RTPCodecParameters
+	plain pion.RTPCodecParameters // H.264, of pictures as they are and of renditions; no MimeType: it takes none
 	bound atomic.Pointer[binding]
 
 	seq     uint16
@@ -38,17 +40,18 @@ type track struct {
 type binding struct {
 	out         pion.TrackLocalWriter
 	ssrc        uint32
-	payloadType uint8
+	payloadType uint8 // of codec
+	plainType   uint8 // of plain
 	delayID     uint8 // of the header extensions; 0: not negotiated
 	captureID   uint8
 }
 
 var _ pion.TrackLocal = (*track)(nil)
 
-func newTrack(kind pion.RTPCodecType, codec pion.RTPCodecParameters) *track {
+func newTrack(kind pion.RTPCodecType, codec, plain pion.RTPCodecParameters) *track {
 	var seed [2]byte
 	_, _ = rand.Read(seed[:]) // never fails
-	return &track{kind: kind, codec: codec, seq: binary.BigEndian.Uint16(seed[:])}
+	return &track{kind: kind, codec: codec, plain: plain, seq: binary.BigEndian.Uint16(seed[:])}
 }
 
 // ID, RID, StreamID and Kind implement pion.TrackLocal. One stream id lets browsers keep sound and picture in step.
@@ -60,11 +63,17 @@ func (t *track) Kind() pion.RTPCodecType { return t.kind }
 // Bind implements pion.TrackLocal.
 func (t *track) Bind(ctx pion.TrackLocalContext) (pion.RTPCodecParameters, error) {
 	all := ctx.CodecParameters()
-	i := slices.IndexFunc(all, func(c pion.RTPCodecParameters) bool { return c.MimeType == t.codec.MimeType })
+	find := func(codec pion.RTPCodecParameters) int {
+		return slices.IndexFunc(all, func(c pion.RTPCodecParameters) bool { return c.MimeType == codec.MimeType })
+	}
+	i := find(t.codec)
 	if i < 0 {
 		return pion.RTPCodecParameters{}, fmt.Errorf("%s has not been negotiated", t.codec.MimeType)
 	}
 	b := &binding{out: ctx.WriteStream(), ssrc: uint32(ctx.SSRC()), payloadType: uint8(all[i].PayloadType)}
+	if j := find(t.plain); j >= 0 {
+		b.plainType = uint8(all[j].PayloadType)
+	}
 	for _, e := range ctx.HeaderExtensions() {
 		switch e.URI {
 		case playoutDelayURI:
@@ -89,8 +98,12 @@ func playoutDelay() []byte { return []byte{0, 0, 50} }
 
 // header makes that of the i-th packet of a unit, captured at that time. It is kept for retransmission: never used twice.
 func (t *track) header(b *binding, u *unit, i int, captured time.Time) (*rtp.Header, error) {
+	payloadType := b.payloadType
+	if u.packer.track.Codec == media.H264 {
+		payloadType = b.plainType
+	}
 	h := &rtp.Header{
-		Version: 2, PayloadType: b.payloadType, SequenceNumber: t.seq, Timestamp: t.stamp, SSRC: b.ssrc, Marker: u.marker(i),
+		Version: 2, PayloadType: payloadType, SequenceNumber: t.seq, Timestamp: t.stamp, SSRC: b.ssrc, Marker: u.marker(i),
 		Extensions: make([]rtp.Extension, 0, 3),
 	}
 	if i > 0 {

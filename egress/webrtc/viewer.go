@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,15 +55,19 @@ type viewer struct {
 // uses reports whether a feed is sent to the viewer, or soon will be. It needs path.mu.
 func (v *viewer) uses(f *feed) bool { return v.picture == f || v.next == f || v.listens == f }
 
-// rendition names what the viewer is given in place of the stream as it is; empty if it gets that.
-func (v *viewer) rendition() string {
-	v.path.mu.Lock()
-	defer v.path.mu.Unlock()
-	return v.wants.name
+// renditions names what the viewer is given in place of the stream as it is, the picture first. It needs path.mu.
+func (v *viewer) renditions() []string {
+	var names []string
+	for _, f := range []*feed{v.picture, v.listens} {
+		if f != nil && f.name != "" {
+			names = append(names, f.name)
+		}
+	}
+	return names
 }
 
-// h264 reports whether the viewer's video is H.264, as that of all renditions is.
-func (v *viewer) h264() bool { return strings.EqualFold(v.video.codec.MimeType, pion.MimeTypeH264) }
+// h264 reports whether the viewer can be sent H.264, as all renditions of the picture are.
+func (v *viewer) h264() bool { return v.video.plain.MimeType != "" }
 
 // takes reports whether a unit of a feed is for the viewer, which follows from one feed to another at a keyframe. It needs
 // path.mu.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"rave/engine/problem"
 	"rave/engine/signalling"
@@ -26,6 +27,9 @@ func (p *Path) ServeHTTP(granted context.Context, w http.ResponseWriter, r *http
 	v := p.viewer(resource)
 	switch {
 	case r.Method == http.MethodOptions:
+		if v != nil {
+			v.tell(w.Header())
+		}
 		p.options(w)
 	case v == nil:
 		problem.Write(w, http.StatusNotFound, "there is no such viewer: it has left, or was cut off; connect again")
@@ -59,10 +63,19 @@ func (p *Path) post(granted context.Context, w http.ResponseWriter, r *http.Requ
 	p.log.Info("a viewer has come", "viewer", v.resource.ID[:8], "from", r.RemoteAddr)
 	v.endWith(granted)
 	signalling.Links(w.Header(), p.server.cfg.ICEServers)
-	if name := v.rendition(); name != "" { // what is played is not the stream as it is
-		w.Header().Set("Rave-Rendition", name)
-	}
+	v.tell(w.Header())
 	v.resource.Created(w, r, answer)
+}
+
+// tell says what is played that is not the stream as it is. It may change while the viewer watches, so OPTIONS tells it too:
+// GET is reserved for what WHEP may come to be (draft-ietf-wish-whep).
+func (v *viewer) tell(h http.Header) {
+	v.path.mu.Lock()
+	names := v.renditions()
+	v.path.mu.Unlock()
+	if len(names) > 0 {
+		h.Set("Rave-Rendition", strings.Join(names, ", "))
+	}
 }
 
 // refuse answers with what join has found.

@@ -44,28 +44,31 @@ func (o *RenditionTap) Announced() []media.Track {
 	return o.tracks
 }
 
-// renditions: of every kind of stream there is one that every browser shows, at the camera's times, and a small one of the
-// enhanced pictures; both show what they are made of.
+// renditions: of every kind of stream there is one that every browser shows, at the camera's times, and small ones of the
+// camera's and of the enhanced pictures; all show what they are made of.
 func (s suite) renditions(t *testing.T) {
 	for name, delay := range map[string]int{ // pictures that the stream itself may hold back
 		H264: 0, BFrames: largestDelay, Odd: 0, TenBit: 0, FullRange: 0, Interlaced: 2, H265BFrames: largestDelay, MJPEG422: 0,
 	} {
 		t.Run(name, func(t *testing.T) {
 			track, packets := Stream(t, name)
-			browser, low := NewRenditionTap(), NewRenditionTap()
+			browser, low, originalLow := NewRenditionTap(), NewRenditionTap(), NewRenditionTap()
 			made := make(chan int, 2*pictures)
 			r := NewRecorder(func(n int) { made <- n })
 			cfg := Config(t, s.device, track, r)
 			cfg.Preset = "superfast" // whose pictures are not baseline by themselves
 			cfg.Output.Scale = 5     // 800 wide: the small one is smaller
-			cfg.Renditions = map[string]media.Output{engine.RenditionBrowser: browser, engine.RenditionLow: low}
+			cfg.Renditions = map[string]media.Output{
+				engine.RenditionBrowser: browser, engine.RenditionLow: low, engine.RenditionOriginalLow: originalLow,
+			}
 			session := engine.New(cfg, r)
-			session.Want(engine.RenditionBrowser, true)
-			session.Want(engine.RenditionLow, true)
+			for name := range cfg.Renditions {
+				session.Want(name, true)
+			}
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
 			go func() { done <- session.Run(ctx) }()
-			var small, plain []media.Packet
+			var small, smallOriginal, plain []media.Packet
 			for i, p := range packets {
 				p.Arrival = time.Now()
 				session.Send(ctx, p)
@@ -74,6 +77,7 @@ func (s suite) renditions(t *testing.T) {
 				}
 				<-made
 				plain, small = append(plain, <-browser.Packets), append(small, <-low.Packets)
+				smallOriginal = append(smallOriginal, <-originalLow.Packets)
 			}
 			cancel()
 			if err := <-done; err != nil || session.InUse() != 0 {
@@ -84,11 +88,12 @@ func (s suite) renditions(t *testing.T) {
 			}
 			original := decode(t, s.decoder(t, track, true), packets)
 			s.shows(t, "browser", browser, plain, original, original[0].Width, original[0].Height)
+			s.shows(t, "original-low", originalLow, smallOriginal, original, original[0].Width, original[0].Height)
 			w, h := float64(original[0].Width), float64(original[0].Height)
 			fit := min(640/w, 360/h)
 			s.shows(t, "low", low, small, original, int(w*fit), int(h*fit))
-			if small[0].Enhancer != engine.Lanczos || plain[0].Enhancer != "" {
-				t.Errorf("made by %q and %q", plain[0].Enhancer, small[0].Enhancer)
+			if small[0].Enhancer != engine.Lanczos || plain[0].Enhancer != "" || smallOriginal[0].Enhancer != "" {
+				t.Errorf("made by %q, %q and %q", plain[0].Enhancer, small[0].Enhancer, smallOriginal[0].Enhancer)
 			}
 		})
 	}

@@ -187,6 +187,8 @@ func stageCode(stage string) byte {
 		return 5
 	case engine.RenditionOpus:
 		return 6
+	case engine.RenditionOriginalLow:
+		return 7
 	default:
 		return 0
 	}
@@ -206,6 +208,8 @@ func (f *fields) stage() string {
 		return engine.RenditionLow
 	case 6:
 		return engine.RenditionOpus
+	case 7:
+		return engine.RenditionOriginalLow
 	default:
 		f.fail("stage")
 		return ""

@@ -85,10 +85,12 @@ func TestSnapshotAcrossTheSocket(t *testing.T) {
 // wanted and only then; the next worker goes on with it, at a keyframe.
 func TestRenditionsAcrossTheSocket(t *testing.T) {
 	track, packets := footage(t, 50, 25, 1)
-	browser, low := enginetest.NewRenditionTap(), enginetest.NewRenditionTap()
-	r := inWorker(t, track, spec{}, func(c *worker.Config) {
-		c.Session.Renditions = map[string]media.Output{engine.RenditionBrowser: browser, engine.RenditionLow: low}
-	})
+	taps, outputs := map[string]*enginetest.RenditionTap{}, map[string]media.Output{}
+	for _, name := range []string{engine.RenditionBrowser, engine.RenditionLow, engine.RenditionOriginalLow} {
+		taps[name] = enginetest.NewRenditionTap()
+		outputs[name] = taps[name]
+	}
+	r := inWorker(t, track, spec{}, func(c *worker.Config) { c.Session.Renditions = outputs })
 	r.client.Want(engine.RenditionOpus, true) // there is no output for it
 	step := func(i int, want bool, keyframe bool) {
 		t.Helper()
@@ -96,17 +98,18 @@ func TestRenditionsAcrossTheSocket(t *testing.T) {
 		if !want {
 			return
 		}
-		for name, out := range map[string]*enginetest.RenditionTap{"browser": browser, "low": low} {
+		for name, out := range taps {
 			p := receive(t, out.Packets)
-			if p.PTS != packets[i].PTS || p.Keyframe != keyframe || (p.Enhancer == engine.Lanczos) != (name == "low") || time.Since(p.Arrival) > patience {
+			if p.PTS != packets[i].PTS || p.Keyframe != keyframe || (p.Enhancer == engine.Lanczos) != (name == engine.RenditionLow) || time.Since(p.Arrival) > patience {
 				t.Errorf("%s: packet %d at %v, keyframe %v, by %q", name, i, p.PTS, p.Keyframe, p.Enhancer)
 			}
 		}
 	}
 	want := func(on bool) {
 		t.Helper()
-		r.client.Want(engine.RenditionBrowser, on)
-		r.client.Want(engine.RenditionLow, on)
+		for name := range taps {
+			r.client.Want(name, on)
+		}
 		r.settle()
 	}
 	for i := range 3 {
@@ -122,6 +125,7 @@ func TestRenditionsAcrossTheSocket(t *testing.T) {
 		step(i, true, i == 10)
 	}
 	r.client.Refresh(engine.RenditionBrowser)
+	r.client.Refresh(engine.RenditionOriginalLow)
 	r.client.RequestKeyframe()
 	r.settle()
 	step(30, true, true)
@@ -130,12 +134,12 @@ func TestRenditionsAcrossTheSocket(t *testing.T) {
 		step(i, false, false)
 	}
 	r.stop()
-	if n := len(browser.Packets) + len(low.Packets); n > 0 {
-		t.Errorf("%d packets that nobody wanted", n)
-	}
-	for _, out := range []*enginetest.RenditionTap{browser, low} {
+	for name, out := range taps {
+		if n := len(out.Packets); n > 0 {
+			t.Errorf("%s: %d packets that nobody wanted", name, n)
+		}
 		if tracks := out.Announced(); len(tracks) != 2 || tracks[0].Width != 160 || tracks[1].Codec != media.H264 {
-			t.Errorf("tracks %+v", tracks)
+			t.Errorf("%s: tracks %+v", name, tracks)
 		}
 	}
 	if _, made, drops, _ := r.rec.Result(); len(made) != 34 || len(drops) > 0 {

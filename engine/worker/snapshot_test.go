@@ -63,7 +63,11 @@ func TestDropsOfRenditions(t *testing.T) {
 		c.window.put(media.Packet{Keyframe: i == 0, PTS: time.Duration(i)})
 		c.window.take()
 	}
-	for stage, credit := range map[string]int{engine.RenditionBrowser: 0, engine.RenditionLow: 0, engine.RenditionOpus: 0, engine.StageEnhance: 2} {
+	credits := map[string]int{engine.StageEnhance: 2}
+	for _, name := range engine.Renditions() {
+		credits[name] = 0
+	}
+	for stage, credit := range credits {
 		h.calls, c.window.account.credit = nil, 0
 		e := newEvents(func(bool) {})
 		e.Dropped(stage, engine.DropOverload, 2)

@@ -14,7 +14,7 @@ import (
 // A message is a length (4 bytes, little endian, of what follows it), a kind (1 byte) and fields: integers as varints
 // of encoding/binary, strings and byte slices led by their length. Both sides are the same program, so there is one
 // version and no negotiation; it is checked all the same.
-const protocolVersion = 4
+const protocolVersion = 5
 
 // kind says what a message is.
 type kind byte

@@ -1,6 +1,7 @@
 // One WebRTC connection to RAVE, to watch (WHEP, draft-ietf-wish-whep) or to publish (WHIP, RFC 9725): an offer goes out by POST,
 // the answer comes back, media flows, DELETE ends it.
 import { Problem, request } from "./api.js";
+import { renditions } from "./given.js";
 import { candidates, explain, fragment, iceServers } from "./ice.js";
 
 const connectTimeout = 12000; // longer than a TCP candidate needs after UDP has failed
@@ -14,11 +15,13 @@ export class Connection {
   #found = []; // our candidates that RAVE does not know yet
   #offered = []; // RAVE's
   #timer = 0;
+  #looks = Promise.resolve(); // one after the other: the last answer holds
   #closed = false;
 
   /**
    * prepare(pc) adds what is to be sent or received; failed is the title of what has no other. on.track(track, receiver) for
-   * each track that is received, on.open() once media can flow, on.end(Problem) once, unless closed first.
+   * each track that is received, on.given(names) of what is made for this viewer in place of the stream as it is, on.open()
+   * once media can flow, on.end(Problem) once, unless closed first.
    */
   constructor(url, { prepare, failed, on }) {
     Object.assign(this, { url, failed, on });
@@ -41,6 +44,18 @@ export class Connection {
     if (this.#resource) fetch(this.#resource, { method: "DELETE", keepalive: true }).catch(() => {});
   }
 
+  /** look asks what is made for this viewer now: it changes with the network and with the stream. on.given is told. */
+  look() {
+    this.#looks = this.#looks.then(async () => {
+      if (!this.#resource || this.#closed) return;
+      this.#tell(await request(this.#resource, { method: "OPTIONS", signal: this.#abort.signal }));
+    }).catch(() => { /* the next change asks again */ });
+  }
+
+  #tell(response) {
+    if (!this.#closed) this.on.given?.(renditions(response.headers.get("Rave-Rendition")));
+  }
+
   /** stats are those of the browser (RTCStatsReport). */
   stats() {
     return this.#pc.getStats();
@@ -61,6 +76,7 @@ export class Connection {
       if (this.#resource) fetch(this.#resource, { method: "DELETE", keepalive: true }).catch(() => {});
       return;
     }
+    this.#tell(response);
     this.#offered = candidates(answer);
     const servers = iceServers(response.headers.get("Link"));
     this.relay = servers.some((s) => s.urls.startsWith("turn"));

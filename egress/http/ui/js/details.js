@@ -2,13 +2,14 @@
 // stream can be had.
 import { byId, el, icon, setText } from "./dom.js";
 import { codecName, count, milliseconds, percent, size, span, between } from "./format.js";
+import { audience } from "./given.js";
 
 export class Details {
   #shown = "";
 
   /** update takes a stream's status; now is RAVE's time. */
   update(stream, now) {
-    const text = JSON.stringify([stream.stages, stream.enhancers, stream.enhancer, stream.drops, stream.plan, stream.source, stream.readers, stream.reconnects]);
+    const text = JSON.stringify([stream.stages, stream.enhancers, stream.enhancer, stream.drops, stream.plan, stream.source, stream.readers, stream.viewers, stream.reconnects]);
     if (text === this.#shown) return; // somebody may be selecting in it
     this.#shown = text;
     byId("stages").replaceChildren(...stages(stream));
@@ -60,6 +61,7 @@ function facts(stream, now) {
     line("Source", stream.publish ? "a publisher" : el("code", {}, stream.source)),
     stream.plan && line("Plan", stream.plan),
     line("Readers", `${stream.readers.enhanced} of the enhanced picture, ${stream.readers.original} of the original`),
+    line("In browsers", `${audience(stream.viewers.enhanced)} of the enhanced picture, ${audience(stream.viewers.original)} of the original`),
     line("Reconnects", count(stream.reconnects)),
     stream.since && line(stream.state === "online" ? "Live for" : "Away for", span(between(stream.since, now))),
   ].filter(Boolean);

@@ -16,11 +16,15 @@ export class Player {
   #callback = 0;
   #stopped = true;
 
+  /** given names what RAVE makes for this viewer in place of the stream as it is; empty: nothing, or nothing plays. */
+  given = [];
+
   /** state is {phase: "connecting" | "playing" | "waiting", problem}; problem is that of the last attempt. */
   state = { phase: "connecting", problem: null };
 
   /**
-   * on.frame(now, metadata) for each picture, on.connect() when another connection begins, on.state() when state changes.
+   * on.frame(now, metadata) for each picture, on.connect() when another connection begins, on.state() when state or given
+   * changes.
    * expected() says whether pictures should be coming.
    */
   constructor(video, url, { audio = false, expected = () => true, on }) {
@@ -52,6 +56,11 @@ export class Player {
     this.#connect();
   }
 
+  /** look has given brought up to date. */
+  look() {
+    this.#connection?.look();
+  }
+
   stats() {
     return this.#connection?.stats() ?? Promise.resolve(new Map());
   }
@@ -60,6 +69,7 @@ export class Player {
     const stream = new MediaStream();
     this.video.srcObject = stream;
     this.#lastPicture = performance.now();
+    this.given = [];
     this.on.connect();
     this.#set("connecting", this.state.problem);
     this.#connection = new Connection(this.url, {
@@ -71,6 +81,10 @@ export class Player {
         track: (track) => {
           stream.addTrack(track);
           this.video.play().catch(() => {}); // muted video may always play; sound begins with a click
+        },
+        given: (names) => {
+          this.given = names;
+          this.on.state();
         },
         open: () => { this.#lastPicture = performance.now(); },
         end: (problem) => this.#again(problem),

@@ -4,6 +4,7 @@ import { Compare, ENHANCED, ORIGINAL } from "./compare.js";
 import { Details, placard } from "./details.js";
 import { byId, setText } from "./dom.js";
 import { capturedAt, makerAt } from "./frame.js";
+import { given } from "./given.js";
 import { choose, counting } from "./message.js";
 import { Numbers } from "./numbers.js";
 import { Player } from "./player.js";
@@ -50,7 +51,7 @@ class StreamPage {
 
   #player(id, side, url, audio) {
     const video = byId(id);
-    return new Player(video, url, {
+    const player = new Player(video, url, {
       audio,
       expected: () => this.#stream?.state === "online",
       on: {
@@ -59,6 +60,8 @@ class StreamPage {
         state: () => this.#say(),
       },
     });
+    video.addEventListener("resize", () => player.look());
+    return player;
   }
 
   // told takes what RAVE says, once a second.
@@ -73,6 +76,9 @@ class StreamPage {
       this.#details.update(this.#stream, this.#now());
       setText(byId("made"), placard(this.#stream, makerAt(this.#stream, this.#rtp)));
       this.toolbar.shape(this.#stream.output?.size || this.#stream.input?.size);
+    }
+    for (const side of ["original", "enhanced"]) { // what somebody gets has changed; it may be us
+      if (JSON.stringify(before?.viewers[side]) !== JSON.stringify(this.#stream?.viewers[side])) this[side].look();
     }
     if (before && before.state !== "online" && this.#stream?.state === "online") this.#retry();
     this.#say();
@@ -104,7 +110,14 @@ class StreamPage {
     const note = byId("note");
     note.hidden = !below;
     if (below) setText(note, [below.title + ".", below.detail, below.key && `Setting: ${below.key}.`].filter(Boolean).join(" "));
+    setText(byId("given"), this.#stream ? given(this.#stream, { original: this.#plays("original"), enhanced: this.#plays("enhanced") }) : "");
     this.#count();
+  }
+
+  // plays says what a side plays, for given.
+  #plays(side) {
+    const { state, given: renditions, video } = this[side];
+    return state.phase === "playing" ? { renditions, size: `${video.videoWidth}x${video.videoHeight}` } : null;
   }
 
   // count brings what changes by itself up to date.
