@@ -79,10 +79,13 @@ func Start(cfg Config) (*Reader, error) {
 	return r, nil
 }
 
-// args makes FFmpeg deliver each picture at once. Only the rows with the code leave it.
+// args makes FFmpeg deliver each picture at once. Only the rows with the code leave it. It is to say the times that it was
+// sent (copyts): else it counts them from the first packet that it could place, and as it does not keep the time of a first
+// picture that it has hardly looked at (probesize), that is one of the sound's. A first picture, for which it then makes up
+// zero, would be later than the second one whenever the sound begins in between.
 func args(cfg Config) []string {
 	args := strings.Fields("-hide_banner -nostdin -nostats -rtsp_transport " + cfg.Transport +
-		" -fflags nobuffer -flags low_delay -probesize 32 -analyzeduration 0 -threads 1")
+		" -fflags nobuffer -flags low_delay -probesize 32 -analyzeduration 0 -threads 1 -copyts")
 	args = append(append(args, cfg.Input...), "-i", cfg.URL)
 	scale := ""
 	if cfg.Scale != "" {
