@@ -23,7 +23,8 @@ type cameras struct {
 const followLimit = 15 * time.Second
 
 // Add implements web.Cameras: it writes the stream into the configuration file and has that followed. If it cannot be, the
-// file is again what it was.
+// file is again what it was, unless somebody has changed it meanwhile. While it is not known whether it can be, the stream
+// stays in the file.
 func (c *cameras) Add(ctx context.Context, n web.NewStream) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -48,6 +49,7 @@ func (c *cameras) Add(ctx context.Context, n web.NewStream) error {
 	if err := replaceFile(path, text); err != nil {
 		return web.Refusal{Status: http.StatusConflict, Reason: fmt.Sprintf("%s cannot be replaced: %v; or add the stream by hand", path, err)}
 	}
+	written := stateOf(path)
 	// Whether or not the visitor waits for it, the file says it now.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), followLimit)
 	defer cancel()
@@ -56,7 +58,11 @@ func (c *cameras) Add(ctx context.Context, n web.NewStream) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, errNotAsked) || errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("follow %s: %w", path, err)
+		return web.Refusal{Status: http.StatusServiceUnavailable, Reason: fmt.Sprintf("the stream is in %s, but not in effect yet (%v): look at "+
+			"the page, and at the log, before you add it again", path, err)}
+	case stateOf(path) != written:
+		return web.Refusal{Status: http.StatusConflict, Reason: fmt.Sprintf("%s was changed by somebody else at this moment, and cannot be followed: %s",
+			path, oneLine(err))}
 	}
 	refusal := web.Refusal{Status: http.StatusUnprocessableEntity, Reason: "the stream was not added: " + oneLine(err)}
 	if err := replaceFile(path, before); err != nil {

@@ -30,6 +30,11 @@ func filed(t *testing.T, text string) (c *cameras, path string) {
 	opt.watch.reading()
 	apply := func(cfg *config.Config) (changes, error) {
 		for _, s := range cfg.Streams {
+			if s.Name == "bad" && s.Username == "edit" { // somebody saves the file at this moment
+				if err := os.WriteFile(path, []byte("# edited\n"), 0o640); err != nil {
+					t.Error(err)
+				}
+			}
 			if s.Name == "bad" {
 				return changes{}, cfg.Errorf("streams.bad.source", "cannot be served")
 			}
@@ -82,6 +87,19 @@ func TestAddingCameras(t *testing.T) {
 		if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".rave-*")); len(left) > 0 {
 			t.Errorf("%s: left behind: %q", c.name, left)
 		}
+	}
+}
+
+// What somebody else has written meanwhile is not put back as it was.
+func TestAddingCamerasWhileTheFileIsEdited(t *testing.T) {
+	cams, path := filed(t, "streams:\n  a: {source: publish}\n")
+	err := cams.Add(t.Context(), web.NewStream{Name: "bad", Source: "rtsp://cam/live", Username: "edit", Password: "p"})
+	var refusal web.Refusal
+	if !errors.As(err, &refusal) || refusal.Status != http.StatusConflict || !strings.Contains(refusal.Reason, "changed by somebody else") {
+		t.Errorf("%v", err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "# edited\n" {
+		t.Errorf("the file is %q, %v", text, err)
 	}
 }
 

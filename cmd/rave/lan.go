@@ -40,7 +40,8 @@ func newLAN() (*lan, error) {
 		return nil, err
 	}
 	l := &lan{tls: config.TLS{Certificate: filepath.Join(dir, "lan-cert.pem"), Key: filepath.Join(dir, "lan-key.pem")}}
-	if err := l.certify(machineNames()); err != nil {
+	names, addresses := machineNames()
+	if err := l.certify(names, addresses, outward()); err != nil {
 		return nil, fmt.Errorf("certificate for --lan: %w", err)
 	}
 	l.user = config.User{
@@ -100,13 +101,13 @@ func machineNames() (names []string, addresses []net.IP) {
 }
 
 // certify sees to it that there is a certificate for the names and addresses: that of before, as long as it will do, since
-// each visitor has to accept another one again.
-func (l *lan) certify(names []string, addresses []net.IP) error {
+// each visitor has to accept another one again. It will do without the addresses that come and go (of containers, or made up
+// for privacy), but not without the one that is announced; nil: none is.
+func (l *lan) certify(names []string, addresses []net.IP, announced net.IP) error {
 	const validity, least = 397 * 24 * time.Hour, 30 * 24 * time.Hour
 	if pair, err := tls.LoadX509KeyPair(l.tls.Certificate, l.tls.Key); err == nil {
 		known := func(host string) bool { return pair.Leaf.VerifyHostname(host) == nil }
-		byAddress := func(ip net.IP) bool { return known(ip.String()) }
-		if time.Until(pair.Leaf.NotAfter) > least && all(names, known) && all(addresses, byAddress) {
+		if time.Until(pair.Leaf.NotAfter) > least && all(names, known) && (announced == nil || known(announced.String())) {
 			return nil
 		}
 	} else if !errors.Is(err, os.ErrNotExist) {

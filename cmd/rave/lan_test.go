@@ -21,9 +21,9 @@ func TestCertificateIsKept(t *testing.T) {
 	dir := t.TempDir()
 	l := &lan{tls: config.TLS{Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}}
 	names, one, two := []string{"localhost", "nas"}, []net.IP{net.IPv4(192, 0, 2, 1)}, []net.IP{net.IPv4(192, 0, 2, 1), net.ParseIP("2001:db8::1")}
-	certify := func(addresses []net.IP) *x509.Certificate {
+	certify := func(addresses []net.IP, announced net.IP) *x509.Certificate {
 		t.Helper()
-		if err := l.certify(names, addresses); err != nil {
+		if err := l.certify(names, addresses, announced); err != nil {
 			t.Fatal(err)
 		}
 		pair, err := tls.LoadX509KeyPair(l.tls.Certificate, l.tls.Key)
@@ -32,7 +32,7 @@ func TestCertificateIsKept(t *testing.T) {
 		}
 		return pair.Leaf
 	}
-	first := certify(one)
+	first := certify(one, one[0])
 	for _, host := range []string{"localhost", "nas", "192.0.2.1"} {
 		if err := first.VerifyHostname(host); err != nil {
 			t.Error(err)
@@ -44,14 +44,17 @@ func TestCertificateIsKept(t *testing.T) {
 	if info, err := os.Stat(l.tls.Key); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the key: %v, %v", info.Mode(), err)
 	}
-	if !certify(one).Equal(first) {
+	if !certify(one, one[0]).Equal(first) || !certify(one, nil).Equal(first) {
 		t.Error("another one, though the first would do")
 	}
-	second := certify(two)
-	if second.Equal(first) || second.VerifyHostname("2001:db8::1") != nil {
+	if !certify(two, one[0]).Equal(first) {
+		t.Error("another one, though the address that is announced is in it")
+	}
+	second := certify(two, two[1])
+	if second.Equal(first) || second.VerifyHostname("2001:db8::1") != nil || second.VerifyHostname("192.0.2.1") != nil {
 		t.Error("a new address is not in it")
 	}
-	if !certify(one).Equal(second) {
+	if !certify(one, one[0]).Equal(second) {
 		t.Error("another one, though an address has only gone")
 	}
 	if got := l.fingerprint(); !regexp.MustCompile(`^([0-9A-F]{2}:){31}[0-9A-F]{2}$`).MatchString(got) {
@@ -60,7 +63,7 @@ func TestCertificateIsKept(t *testing.T) {
 	if err := os.WriteFile(l.tls.Key, []byte("broken"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.certify(names, one); err == nil || !strings.Contains(err.Error(), "remove "+l.tls.Certificate) {
+	if err := l.certify(names, one, nil); err == nil || !strings.Contains(err.Error(), "remove "+l.tls.Certificate) {
 		t.Errorf("a broken key: %v", err)
 	}
 }

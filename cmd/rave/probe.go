@@ -91,11 +91,12 @@ func (l *look) Tracks(tracks []media.Track) error {
 	if i < 0 {
 		return errors.New("the camera sends no video that RAVE understands: it takes H.264, H.265 and MJPEG")
 	}
-	l.tracks, l.video = tracks, tracks[i]
-	session, err := l.open(l.video, l.seen)
+	l.close() // the session of before: a camera that says nothing over UDP is asked again over TCP
+	session, err := l.open(tracks[i], l.seen)
 	if err != nil {
 		return err
 	}
+	l.tracks, l.video = tracks, tracks[i]
 	ctx, cancel := context.WithCancel(l.ctx)
 	ended := make(chan struct{})
 	l.session, l.stop = session, func() { cancel(); <-ended }
@@ -145,9 +146,11 @@ func (l *look) found() web.Found {
 	return f
 }
 
+// close ends the session, if there is one.
 func (l *look) close() {
 	if l.stop != nil {
 		l.stop()
+		l.stop = nil
 	}
 }
 

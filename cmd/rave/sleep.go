@@ -61,13 +61,20 @@ func (s *stream) isWanted(now time.Time) bool {
 	return now.Sub(s.wanted) < cfg.OnDemandLinger
 }
 
+// wakeRest is how long a stream that could not be woken is left alone.
+const wakeRest = 5 * time.Second
+
 // wake needs input.
 func (s *stream) wake(now time.Time) {
-	s.log.Info("the stream wakes up: somebody watches")
-	if err := s.startSession(s.video); err != nil {
-		s.log.Error("no session for who watches", "err", err)
+	if now.Before(s.rest) {
 		return
 	}
+	if err := s.startSession(s.video); err != nil {
+		s.rest = now.Add(wakeRest)
+		s.log.Error("no session for who watches", "err", err, "again_in", wakeRest)
+		return
+	}
+	s.log.Info("the stream wakes up: somebody watches")
 	for _, p := range s.recent.begin(now) {
 		s.running.session.Send(s.ctx, p)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"rave/config"
 	"rave/engine"
 	"rave/engine/media"
+	"rave/engine/software"
 	"rave/ingest"
 )
 
@@ -88,6 +90,62 @@ func TestLinger(t *testing.T) {
 	s.attend(now.Add(2 * time.Hour))
 	if s.running != nil {
 		t.Error("a stream that is wanted no more does not sleep")
+	}
+}
+
+// TestSoundWhileAsleep: sound of a camera whose stream is asleep goes to the original and to nobody else.
+func TestSoundWhileAsleep(t *testing.T) {
+	s := onDemand(t, 0)
+	err := errors.Join(
+		s.Tracks([]media.Track{{Kind: media.Video, Codec: media.H264, ClockRate: media.VideoClockRate},
+			{ID: 1, Kind: media.Audio, Codec: "opus", ClockRate: 48000, RTP: media.RTPFormat{RTPMap: "opus/48000/2"}}}),
+		s.Packet(media.Packet{Track: 1, Data: []byte{0xfc, 0xff, 0xfe}, Keyframe: true}),
+		s.Packet(media.Packet{Data: []byte{0, 0, 0, 1, 0x65, 0x88, 0x84}, Keyframe: true}))
+	if err != nil || s.running != nil {
+		t.Errorf("a session %v, %v", s.running, err)
+	}
+	if n := s.original.Stats().Frames; n != 1 {
+		t.Errorf("%d pictures of the original", n)
+	}
+}
+
+// TestWakingRests: a session that cannot be started is not tried, and logged, with every look at who watches.
+func TestWakingRests(t *testing.T) {
+	s := onDemand(t, time.Minute)
+	var log strings.Builder
+	s.log = slog.New(slog.NewTextHandler(&log, nil))
+	s.tracks = []media.Track{{}}
+	s.app.device = software.New(software.Config{})
+	s.app.cfg.Workers, s.app.plan.Reason = config.WorkersOn, strings.Repeat("x", 4<<20) // more than a worker can be told
+	now := time.Now()
+	s.wanted = now
+	for i := range 10 {
+		s.attend(now.Add(time.Duration(i) * time.Second))
+	}
+	if n := strings.Count(log.String(), "no session"); n != 2 || strings.Contains(log.String(), "wakes up") {
+		t.Errorf("in ten looks it was tried %d times, want 2:\n%s", n, log.String())
+	}
+}
+
+// TestAnotherCameraHasOtherSnapshots: what was kept of the camera before is not shown as this one's.
+func TestAnotherCameraHasOtherSnapshots(t *testing.T) {
+	s := onDemand(t, time.Second)
+	s.shots[engine.VariantOriginal] = engine.Snapshot{JPEG: []byte("the old one's")}
+	s.state.Phase = ingest.Online
+	p := s.configured()
+	p.cfg.Quality = []string{"live-x2"}
+	s.change(p)
+	if _, err := s.snapshot(t.Context(), engine.VariantOriginal, 0); err != nil {
+		t.Errorf("of the same camera: %v", err)
+	}
+	cfg, err := config.Parse([]byte("streams: {cam: {source: publish}}"), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.cfg.Source = cfg.Streams[0].Source
+	s.change(p)
+	if shot, err := s.snapshot(t.Context(), engine.VariantOriginal, 0); !errors.Is(err, engine.ErrNoPicture) {
+		t.Errorf("of another camera: %q, %v", shot.JPEG, err)
 	}
 }
 

@@ -82,7 +82,9 @@ func (s *stream) change(p prepared) {
 	s.mu.Lock()
 	before, disconnect := s.now, s.disconnect
 	another := !before.cfg.SameSource(p.cfg.Stream)
-	if !another {
+	if another {
+		clear(s.shots) // of the other camera
+	} else {
 		p.source, p.camera = before.source, before.camera
 	}
 	s.now = p

@@ -56,6 +56,7 @@ type stream struct {
 	fresh  bool      // no picture has come since the connection
 	recent recent    // with on_demand
 	wanted time.Time // when somebody watched last, or would have been served anyway
+	rest   time.Time // no session is tried before: the last try has failed
 
 	turn    sync.Mutex // held while a session's output is passed on,
 	current *running   // if it is this one's
@@ -211,8 +212,8 @@ func (s *stream) Packet(p media.Packet) error {
 		return err
 	}
 	if p.Track != s.video.ID {
-		if s.running.sound.Kind == media.Audio && p.Track == s.running.sound.ID {
-			s.running.session.Send(s.ctx, p)
+		if r := s.running; r != nil && r.sound.Kind == media.Audio && p.Track == r.sound.ID {
+			r.session.Send(s.ctx, p)
 		}
 		return s.passSound(p)
 	}
