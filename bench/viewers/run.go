@@ -32,9 +32,10 @@ type Options struct {
 
 // Result is what was found.
 type Result struct {
-	Start   reader.Spread            `json:"start"` // from the start of RAVE to the first enhanced keyframe
-	First   map[string]reader.Spread `json:"first"` // from the offer to the first keyframe, by server and path
-	Cost    map[string][]Cost        `json:"cost"`  // by server, turn by turn
+	Starts  int                      `json:"starts"` // of RAVE, that start is of
+	Start   reader.Spread            `json:"start"`  // from the start of RAVE to the first enhanced keyframe, decoded
+	First   map[string]reader.Spread `json:"first"`  // from the offer to the first keyframe, decoded, by server and path
+	Cost    map[string][]Cost        `json:"cost"`   // by server, turn by turn
 	Crowd   Report                   `json:"crowd"`
 	Ratios  []float64                `json:"ratios"` // RAVE's cost over MediaMTX's, turn by turn
 	Machine string                   `json:"machine"`
@@ -66,6 +67,7 @@ func Run(ctx context.Context, o Options) (r Result, err error) {
 	if r.Start, err = o.starts(ctx, file, web); err != nil {
 		return r, fmt.Errorf("starts: %w", err)
 	}
+	r.Starts = o.Starts
 	rave, err := startRAVE(o.RAVE, file, web)
 	if err != nil {
 		return r, err
@@ -88,7 +90,8 @@ func Run(ctx context.Context, o Options) (r Result, err error) {
 	return r, nil
 }
 
-// starts measures from the start of the program; the first one, which warms the file cache, does not count.
+// starts measures from the start of the program; the first one, which warms the file cache, does not count. Each of the
+// others has its figure: one that shows no picture ends the measurement.
 func (o Options) starts(ctx context.Context, file, web string) (reader.Spread, error) {
 	var all []time.Duration
 	for i := range o.Starts + 1 {
@@ -97,15 +100,15 @@ func (o Options) starts(ctx context.Context, file, web string) (reader.Spread, e
 		if err != nil {
 			return reader.Spread{}, err
 		}
-		_, err = first(ctx, rave.url("cam"))
-		took := time.Since(began)
+		_, decoded, err := first(ctx, rave.url("cam"))
+		took := decoded.Sub(began)
 		if stopped := rave.Stop(5 * time.Second); err == nil {
 			err = stopped
 		}
 		if err != nil {
-			return reader.Spread{}, err
+			return reader.Spread{}, fmt.Errorf("start %d of %d: %w", i, o.Starts, err)
 		}
-		o.Log.Info("start", "first_enhanced_keyframe_after", took.Round(time.Millisecond))
+		o.Log.Info("start", "first_enhanced_keyframe_decoded_after", took.Round(time.Millisecond))
 		if i > 0 {
 			all = append(all, took)
 		}
@@ -120,14 +123,14 @@ func (o Options) firsts(ctx context.Context, rave, peer *server) (map[string]rea
 	} {
 		var times []time.Duration
 		for range o.Connects {
-			d, err := first(ctx, url)
+			offered, decoded, err := first(ctx, url)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
-			times = append(times, d)
+			times = append(times, decoded.Sub(offered))
 		}
 		all[name] = reader.NewSpread(times)
-		o.Log.Info("first keyframe", "of", name, "after", all[name])
+		o.Log.Info("first keyframe decoded", "of", name, "after", all[name])
 	}
 	return all, nil
 }

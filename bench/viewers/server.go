@@ -80,24 +80,31 @@ func startMediaMTX(ctx context.Context, binary, camera, folder string) (*server,
 	return &server{p, "mediamtx", a[1]}, nil
 }
 
-// first connects a viewer until it succeeds, which a server that has just started takes some attempts for, and returns the
-// time from the offer that was answered to its first whole keyframe.
-func first(ctx context.Context, url string) (time.Duration, error) {
+// first connects a viewer until it is answered, which a server that has just started takes some attempts for, and returns
+// when it sent the offer that was answered, and when it had decoded its first keyframe.
+func first(ctx context.Context, url string) (offered, decoded time.Time, err error) {
 	const again, patience = 20 * time.Millisecond, 30 * time.Second
+	s, err := newScreen(ctx)
+	if err != nil {
+		return offered, decoded, err
+	}
+	defer s.close()
 	for end := time.Now().Add(patience); ; {
-		c := whep.NewCounter()
-		var offered time.Time
-		v, err := whep.Connect(ctx, whep.Config{URL: url, OnPacket: c.Packet, OnOffer: func() { offered = time.Now() }})
+		v, err := whep.Connect(ctx, whep.Config{URL: url, OnPacket: s.packet, OnOffer: func() { offered = time.Now() }})
 		var status *whep.StatusError
 		switch {
 		case err == nil:
-			err = v.Wait(c.Keyframe(), patience)
+			err = v.Wait(s.done, patience)
 			v.Close()
-			return c.Count().First.Sub(offered), err
+			if err != nil {
+				return offered, decoded, fmt.Errorf("no keyframe of %s was decoded: %w", url, err)
+			}
+			decoded, err = s.seen()
+			return offered, decoded, err
 		case ctx.Err() != nil, time.Now().After(end):
-			return 0, err
+			return offered, decoded, err
 		case errors.As(err, &status) && status.Code != http.StatusConflict && status.Code != http.StatusNotFound:
-			return 0, err
+			return offered, decoded, err
 		}
 		time.Sleep(again)
 	}

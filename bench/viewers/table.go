@@ -14,9 +14,9 @@ func (r Result) Table(w io.Writer) error {
 	line := func(format string, a ...any) { _, _ = fmt.Fprintf(t, format+"\n", a...) }
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 	line("%s", r.Machine)
-	line("\nms until a keyframe is there as a whole\n")
+	line("\nms until a keyframe is decoded\n")
 	line("from\tp50\tp95\tp99")
-	line("start of RAVE (not the first), enhanced\t%.0f\t%.0f\t%.0f", ms(r.Start.P50), ms(r.Start.P95), ms(r.Start.P99))
+	line("start of RAVE (%d, beside the first), enhanced\t%.0f\t%.0f\t%.0f", r.Starts, ms(r.Start.P50), ms(r.Start.P95), ms(r.Start.P99))
 	for _, name := range []string{"rave enhanced", "rave original", "mediamtx"} {
 		s := r.First[name]
 		line("offer, %s\t%.0f\t%.0f\t%.0f", name, ms(s.P50), ms(s.P95), ms(s.P99))
