@@ -17,6 +17,7 @@ type Page struct {
 
 	mu     sync.Mutex
 	wrongs []string // what the page complained of
+	login  *login   // nil: nobody answers when the browser asks for one
 }
 
 // Look is what a page is shown on.
@@ -211,8 +212,11 @@ func (p *Page) Wrongs() []string {
 	return append([]string(nil), p.wrongs...)
 }
 
-// event keeps complaints.
+// event keeps complaints, and answers what waits for an answer.
 func (p *Page) event(method string, params json.RawMessage) {
+	if p.fetch(method, params) {
+		return
+	}
 	var said struct {
 		Type             string `json:"type"`
 		ExceptionDetails struct {

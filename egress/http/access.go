@@ -107,7 +107,7 @@ func (s *Server) cors(w http.ResponseWriter, r *http.Request, allow string) bool
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Expose-Headers", "Location, ETag, Link, Allow, Accept-Post, Accept-Patch, Retry-After, WWW-Authenticate, "+
-		"Rave-Rendition, "+frameAgeHeader+", "+enhancerHeader)
+		"Rave-Rendition, "+frameAgeHeader+", "+enhancerHeader+", "+timeHeader)
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
 	}

@@ -301,17 +301,17 @@ func TestPermissions(t *testing.T) {
 					r.Header.Set("Authorization", "Bearer token-"+user)
 				}
 				w := send(s, r)
-				may := strings.Contains(c.who, user)
-				if (w.Code == 401) == may {
+				may, code := strings.Contains(c.who, user), http.StatusForbidden
+				if user == "stranger" {
+					code = http.StatusUnauthorized
+				}
+				if refused := w.Code == 401 || w.Code == 403; refused == may || refused && w.Code != code {
 					t.Errorf("%s %s as %s (%s): %d", c.method, c.path, user, how, w.Code)
 				}
 				if !may {
 					checkProblem(t, c.path, w)
 				}
-				if challenge := strings.Join(w.Header().Values("WWW-Authenticate"), ","); !may &&
-					(!strings.Contains(challenge, "Basic realm") || !strings.Contains(challenge, "Bearer realm")) {
-					t.Errorf("%s: %s", c.path, challenge)
-				}
+				checkChallenge(t, c.path+" as "+user, w, !may && user == "stranger")
 			}
 		}
 	}
@@ -323,6 +323,15 @@ func TestPermissions(t *testing.T) {
 	var list []Stream
 	if w := send(s, r); json.Unmarshal(w.Body.Bytes(), &list) != nil || len(list) != 1 || list[0].Name != "front_door" {
 		t.Errorf("the list of reader: %s", w.Body)
+	}
+}
+
+// checkChallenge checks whether an answer makes browsers ask for a name and a password.
+func checkChallenge(t *testing.T, what string, w *httptest.ResponseRecorder, want bool) {
+	t.Helper()
+	challenge := strings.Join(w.Header().Values("WWW-Authenticate"), ",")
+	if basic, bearer := strings.Contains(challenge, "Basic realm"), strings.Contains(challenge, "Bearer realm"); basic != want || bearer != want {
+		t.Errorf("%s: %d with the challenge %q", what, w.Code, challenge)
 	}
 }
 

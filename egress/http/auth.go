@@ -42,7 +42,7 @@ const guessDelay = 250 * time.Millisecond
 // gate asks an Auth as seldom as it can: a page that refreshes itself must not cost a bcrypt each time (see limit.Guard).
 type gate struct {
 	auth     Auth // nil: open
-	local    bool // only this machine reaches the server
+	local    bool // only this machine reaches the server, or a proxy on it
 	guard    *limit.Guard
 	refusals *limit.Refusals
 	delay    time.Duration
@@ -54,16 +54,17 @@ func newGate(auth Auth, local bool, refusals *limit.Refusals) *gate {
 
 // visitor is who sends a request.
 type visitor struct {
-	gate  *gate
-	user  string // empty: a stranger, or nobody needs to log in
-	token bool   // has logged in with a token, not with a password
+	gate    *gate
+	user    string // empty: a stranger, or nobody needs to log in
+	token   bool   // has logged in with a token, not with a password
+	proxied bool   // the request comes through a proxy, from who knows where
 }
 
 // may reports whether the visitor has a permission for a stream; for an empty stream, whether for any. While nobody needs
-// to log in everybody has all, but for adding cameras from other machines.
+// to log in everybody has all, but for adding cameras from other machines and through proxies.
 func (v visitor) may(permission, stream string) bool {
 	if v.gate.auth == nil {
-		return permission != PermissionAdmin || v.gate.local
+		return permission != PermissionAdmin || v.gate.local && !v.proxied
 	}
 	return v.gate.auth.May(v.user, permission, stream)
 }
@@ -71,7 +72,7 @@ func (v visitor) may(permission, stream string) bool {
 // Why a visitor is not let in, beside the errors of limit.Guard.
 var (
 	errStranger = errors.New("log in, as a user of the configuration or with a bearer token")
-	errOpen     = errors.New("from other machines only a user with the permission admin may do this, and there are no users: add one in the configuration")
+	errOpen     = errors.New("from other machines and through a proxy only a user with the permission admin may do this, and there are no users: add one in the configuration")
 )
 
 // forbidden says which permission a user lacks.
@@ -88,7 +89,7 @@ func (f forbidden) Error() string {
 // names if it names one. Its error is one of the above, or of limit.Guard.
 func (s *Server) admit(r *http.Request, needs []string) (visitor, error) {
 	g := s.gate.Load()
-	v := visitor{gate: g}
+	v := visitor{gate: g, proxied: proxied(r)}
 	if len(needs) == 0 {
 		return v, nil
 	}
@@ -160,6 +161,27 @@ func (g *gate) credentials(r *http.Request) (user string, guess limit.Credential
 	return user, guess, func() bool { return g.auth.Check(user, password) }
 }
 
+// proxied reports whether a proxy has passed the request on, as far as that shows: by the headers that proxies add
+// (RFC 9110 section 7.6.3, RFC 7239, and the customary ones), or by HTTP/1.0, which no browser speaks and nginx long
+// has spoken unless told otherwise.
+func proxied(r *http.Request) bool {
+	for _, header := range []string{"Via", "Forwarded", "X-Forwarded-For", "X-Real-IP"} {
+		if len(r.Header.Values(header)) > 0 {
+			return true
+		}
+	}
+	return !r.ProtoAtLeast(1, 1)
+}
+
+// navigates reports whether a page is being opened, rather than something that a page asks for. Browsers tell it only where
+// nobody listens in (Fetch Metadata); elsewhere what they accept says it.
+func navigates(r *http.Request) bool {
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
 // remote is where a request comes from; nil if it is no address.
 func remote(r *http.Request) net.Addr {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
@@ -169,18 +191,20 @@ func remote(r *http.Request) net.Addr {
 	return net.TCPAddrFromAddrPort(from)
 }
 
-// refuse answers who is not let in. A known user who lacks a permission may log in as another one, and browsers offer
-// that for status 401 only.
+// refuse answers who is not let in. A known user who opens a page without the permission may log in as another one, which
+// browsers offer for status 401 only. They offer it for what a page asks for, too, again and again: so that is answered 403.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var lacks forbidden
 	switch {
 	case errors.As(err, &lacks):
 		s.refusals.Add(limit.NoPermission, "a user lacks a permission", "user", lacks.user, "permission", lacks.permission, "path", r.URL.Path)
-		fallthrough
+		if !navigates(r) {
+			problem.Write(w, http.StatusForbidden, "%v", err)
+			return
+		}
+		askToLogIn(w, err)
 	case errors.Is(err, errStranger):
-		w.Header().Set("WWW-Authenticate", `Basic realm="RAVE", charset="UTF-8"`)
-		w.Header().Add("WWW-Authenticate", `Bearer realm="RAVE"`)
-		problem.Write(w, http.StatusUnauthorized, "%v", err)
+		askToLogIn(w, err)
 	case errors.Is(err, errOpen):
 		problem.Write(w, http.StatusForbidden, "%v", err)
 	case errors.Is(err, limit.ErrGuessing):
@@ -190,4 +214,10 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", "5")
 		problem.Write(w, http.StatusServiceUnavailable, "%v", err)
 	}
+}
+
+func askToLogIn(w http.ResponseWriter, why error) {
+	w.Header().Set("WWW-Authenticate", `Basic realm="RAVE", charset="UTF-8"`)
+	w.Header().Add("WWW-Authenticate", `Bearer realm="RAVE"`)
+	problem.Write(w, http.StatusUnauthorized, "%v", why)
 }

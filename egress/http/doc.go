@@ -13,8 +13,8 @@
 //	/healthz                       200 while the process lives
 //	/readyz                        200 once it serves, else 503; with the reasons as JSON (type Readiness)
 //
-// All paths are in one table (routes), with what each takes: enter checks, in this order, the header Host, the origin, the
-// method, who it is and may do it, and the size of the body. Errors are problems (RFC 9457). With an Auth, all but the health
+// All paths are in one table (routes), with what each takes: enter checks, in this order, the header Host, the
+// method, the origin, who it is and may do it, and the size of the body; preflights (CORS) are answered behind the first. Errors are problems (RFC 9457). With an Auth, all but the health
 // checks ask for a user. The health checks tell strangers no names and no camera's errors.
 //
 // A Server is made by New, which opens the port, serves in Run, and ends within two seconds whatever its visitors do:

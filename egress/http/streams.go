@@ -1,6 +1,12 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
+
+// timeHeader has the server's time, by which everything in the answer is dated: readers may not see the status, which has it.
+const timeHeader = "Rave-Time"
 
 // visible returns the streams that a visitor may know of: all with the permission status, else those to read.
 func visible(all []Stream, v visitor) []Stream {
@@ -17,7 +23,9 @@ func visible(all []Stream, v visitor) []Stream {
 }
 
 func (s *Server) streams(w http.ResponseWriter, _ *http.Request, v visitor) {
-	s.json(w, http.StatusOK, visible(s.status().Streams, v))
+	list := visible(s.status().Streams, v)
+	w.Header().Set(timeHeader, time.Now().UTC().Format(time.RFC3339Nano))
+	s.json(w, http.StatusOK, list)
 }
 
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, v visitor) {

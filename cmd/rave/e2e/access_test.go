@@ -171,7 +171,7 @@ func TestUsers(t *testing.T) {
 			p.says(ctx, "credentials refused")
 
 			for auth, want := range map[string]int{
-				"": http.StatusUnauthorized, "admin:wrong": http.StatusUnauthorized, "viewer:" + password: http.StatusUnauthorized, p.auth: http.StatusOK,
+				"": http.StatusUnauthorized, "admin:wrong": http.StatusUnauthorized, "viewer:" + password: http.StatusForbidden, p.auth: http.StatusOK,
 			} {
 				for _, page := range []string{"/", "/metrics", "/api/v1/status"} {
 					want := want

@@ -5,6 +5,11 @@ export class Problem extends Error {
     super(title);
     Object.assign(this, { name: "Problem", title, detail, status, key });
   }
+
+  /** denied says that RAVE will not answer this visitor, however often it is asked. */
+  get denied() {
+    return this.status === 401 || this.status === 403;
+  }
 }
 
 /** problemOf reads what a response that is not ok says. */
@@ -55,30 +60,32 @@ export async function postJSON(path, body, signal = AbortSignal.timeout(30000)) 
 
 /**
  * followClock calls onOffset with RAVE's clock less ours in milliseconds: what RAVE dates must be counted by RAVE's clock.
- * An answer that took long says little, so of some attempts the quickest counts.
+ * An answer that took long says little, so of some attempts the quickest counts. Whoever may watch may ask this.
  */
 export async function followClock(onOffset) {
   let best = Infinity;
   for (const pause of [0, 1000, 2000, 4000, 8000]) {
     await new Promise((resolve) => setTimeout(resolve, pause));
     const asked = performance.now();
-    const { time } = await getJSON("/api/v1/status");
+    const { headers } = await request("/api/v1/streams", { method: "HEAD" });
     const took = performance.now() - asked;
     if (took >= best) continue;
     best = took;
-    onOffset(new Date(time) - (Date.now() - took / 2));
+    onOffset(new Date(headers.get("Rave-Time")) - (Date.now() - took / 2));
   }
 }
 
 /**
  * watchStreams calls onStreams with all streams about once a second, and onProblem when they cease to come, until the
- * returned function is called. The browser reconnects by itself, but neither after an HTTP error nor out of a connection
- * that has gone silent, so silence is looked for here.
+ * returned function is called, or RAVE will not have this visitor. The browser reconnects by itself, but neither after an
+ * HTTP error nor out of a connection that has gone silent, so silence is looked for here.
  */
 export function watchStreams(onStreams, onProblem) {
   const silence = 6000;
   let source = null;
   let timer = 0;
+  let asked = 0; // counts events and questions
+  let told = 0; // which of them was told last: an answer that comes behind what is newer is old
   const wait = (delay, then) => {
     clearTimeout(timer);
     timer = setTimeout(then, delay);
@@ -88,6 +95,7 @@ export function watchStreams(onStreams, onProblem) {
     source = new EventSource("/api/v1/events");
     source.addEventListener("streams", (event) => {
       wait(silence, broken);
+      told = ++asked;
       onStreams(JSON.parse(event.data));
     });
     source.addEventListener("error", () => {
@@ -98,15 +106,27 @@ export function watchStreams(onStreams, onProblem) {
   const broken = async () => {
     source.close();
     wait(2000, open);
+    const turn = ++asked;
+    const tell = (then) => {
+      if (turn < told) return;
+      told = turn;
+      then();
+    };
     try { // EventSource does not tell why; a plain request does
-      onStreams(await getJSON("/api/v1/streams"));
+      const streams = await getJSON("/api/v1/streams");
+      tell(() => onStreams(streams));
     } catch (problem) {
-      onProblem(problem);
+      tell(() => {
+        if (problem.denied) stop();
+        onProblem(problem);
+      });
     }
   };
-  open();
-  return () => {
+  const stop = () => {
+    told = Infinity;
     clearTimeout(timer);
     source.close();
   };
+  open();
+  return stop;
 }

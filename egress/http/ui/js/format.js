@@ -55,3 +55,9 @@ export function between(from, to) {
 
 /** dropped sums a stream's drops. */
 export const dropped = (stream) => (stream.drops ?? []).reduce((sum, d) => sum + d.count, 0);
+
+/** sentence makes one of what RAVE says in the style of error texts. */
+export function sentence(text) {
+  const trimmed = text.trim();
+  return trimmed.charAt(0).toUpperCase() + trimmed.slice(1) + (/[.!?)]$/.test(trimmed) ? "" : ".");
+}

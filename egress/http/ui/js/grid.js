@@ -2,7 +2,7 @@
 import { followClock, getJSON, watchStreams } from "./api.js";
 import { AddCamera } from "./add.js";
 import { byId, el, setText } from "./dom.js";
-import { between, fps, milliseconds, size, span } from "./format.js";
+import { between, fps, milliseconds, sentence, size, span } from "./format.js";
 import { Thumbnail } from "./thumbnail.js";
 
 class Tile {
@@ -48,11 +48,13 @@ function health({ state, asleep, input, output, latency, enhancer }) {
 class Wall {
   #tiles = new Map();
   #clock = 0;
+  #asking = 0;
 
   run() {
-    watchStreams((streams) => this.#told(streams), (problem) => notice([problem.title + ".", problem.detail, "What you see is old."].filter(Boolean).join(" ")));
+    watchStreams((streams) => this.#told(streams), (problem) => notice(
+      [problem.title + ".", problem.detail && sentence(problem.detail), "What you see is old.", problem.denied && "Reload the page to log in."].filter(Boolean).join(" ")));
     this.#about();
-    setInterval(() => this.#about(), 15000);
+    this.#asking = setInterval(() => this.#about(), 15000);
     followClock((ms) => { this.#clock = ms; }).catch(() => { /* the notice says it */ });
   }
 
@@ -77,10 +79,12 @@ class Wall {
     byId("empty").hidden = streams.length > 0;
   }
 
-  // about asks for what concerns all streams and changes rarely.
+  // about asks for what concerns all streams and changes rarely. Not everybody may see it.
   async #about() {
     if (document.hidden) return;
-    const status = await getJSON("/api/v1/status").catch(() => null);
+    const status = await getJSON("/api/v1/status").catch((problem) => {
+      if (problem.denied) clearInterval(this.#asking);
+    });
     if (!status) return;
     this.config = status.config?.error ?? "";
     const down = status.listeners.filter((l) => !l.up).map((l) => `${l.name} on ${l.address} is down: ${l.reason ?? ""}`);

@@ -3,7 +3,7 @@
 // A message is {kind, title, detail, key, dim, since}: kind "wait" (nothing is wrong), "warn" (it works, not as asked
 // for) or "bad"; dim if the picture is old; since and next, moments whose distance from now is to be counted on the screen
 // (counting says); key, the configuration key that changes it.
-import { between, span } from "./format.js";
+import { between, sentence, span } from "./format.js";
 
 /**
  * choose looks, most important first, at: the link to RAVE ({problem}), the stream's status (null: RAVE has none of that
@@ -17,8 +17,8 @@ export function choose({ link, stream, players }) {
 function fromLink({ problem }, { enhanced }) {
   if (!problem) return null;
   const playing = enhanced.phase === "playing";
-  const detail = [problem.detail, "Trying again."].filter(Boolean).join(" ");
-  return { kind: playing ? "warn" : "bad", dim: !playing, title: problem.title, detail };
+  const detail = [problem.detail && sentence(problem.detail), problem.denied ? "Reload the page to log in." : "Trying again."].filter(Boolean).join(" ");
+  return { kind: playing ? "warn" : "bad", dim: !playing, title: problem.title, detail, key: problem.key };
 }
 
 function fromStream(stream) {
@@ -46,7 +46,7 @@ export function counting({ since, next }, now) {
 function fromPlayers({ enhanced, original }, stream) {
   if (enhanced.problem) {
     const { title, detail, key } = enhanced.problem;
-    return { kind: "bad", dim: true, title, detail, key };
+    return { kind: "bad", dim: true, title, detail: detail && sentence(detail), key };
   }
   if (stream?.reason && stream.state === "online") { // the camera delivers, but nothing is made of it
     return { kind: "bad", dim: true, title: "There is no enhanced picture", detail: sentence(stream.reason) };
@@ -73,8 +73,3 @@ function fromEnhancer(stream) {
 }
 
 const lower = (text) => text.charAt(0).toLowerCase() + text.slice(1);
-
-function sentence(text) {
-  const trimmed = text.trim();
-  return trimmed.charAt(0).toUpperCase() + trimmed.slice(1) + (/[.!?)]$/.test(trimmed) ? "" : ".");
-}

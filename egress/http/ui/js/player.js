@@ -97,6 +97,7 @@ export class Player {
     this.#connection = null;
     if (this.#stopped) return;
     this.#set("waiting", problem);
+    if (problem.denied) return; // until somebody asks, or the stream comes back
     this.#timer = setTimeout(() => this.#connect(), this.#backoff.next());
   }
 

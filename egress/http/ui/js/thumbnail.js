@@ -20,6 +20,7 @@ export class Thumbnail {
   #timer = 0;
   #busy = false;
   #live = false;
+  #denied = false; // the visitor may not watch this stream
   #stopped = false;
 
   constructor(name) {
@@ -36,7 +37,7 @@ export class Thumbnail {
   update(stream) {
     const live = stream.state === "online" && !stream.asleep;
     this.node.classList.toggle("old", !live);
-    setText(this.#title, live ? "" : absence(stream));
+    setText(this.#title, this.#denied ? "You may not watch this" : live ? "" : absence(stream));
     if (live !== this.#live) {
       this.#live = live;
       this.#next(0);
@@ -52,7 +53,7 @@ export class Thumbnail {
 
   #next(delay) {
     clearTimeout(this.#timer);
-    if (this.#stopped || this.#busy || !this.#seen || !this.#live) return;
+    if (this.#stopped || this.#denied || this.#busy || !this.#seen || !this.#live) return;
     this.#timer = setTimeout(() => this.#fetch(), delay);
   }
 
@@ -67,7 +68,8 @@ export class Thumbnail {
       const width = Math.min(1280, Math.ceil((this.node.clientWidth * (devicePixelRatio || 1)) / 160) * 160);
       const response = await request(this.url + width);
       await this.#show(URL.createObjectURL(await response.blob()));
-    } catch { // the stream's own status says what is wrong
+    } catch (problem) { // the stream's own status says what is wrong, unless it is the visitor
+      this.#denied = Boolean(problem.denied);
       delay = pauseAfterError;
     }
     this.#busy = false;
@@ -78,7 +80,16 @@ export class Thumbnail {
   async #show(url) {
     const decoder = new Image();
     decoder.src = url;
-    await decoder.decode();
+    try {
+      await decoder.decode();
+    } catch (error) {
+      URL.revokeObjectURL(url);
+      throw error;
+    }
+    if (this.#stopped) {
+      URL.revokeObjectURL(url);
+      return;
+    }
     const old = this.#image.src;
     this.#image.src = url;
     this.#image.classList.add("there");
