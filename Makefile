@@ -33,12 +33,13 @@ build: setup ## .build/rave
 
 .PHONY: setup-test
 setup-test: setup
-	@scripts/deps.sh test
+	@scripts/deps.sh test kernels
 	@scripts/peers.sh
 
 .PHONY: test
 test: export RAVE_REQUIRE_PEERS := 1
 test: setup-test build lint ## everything that CI checks: linters, unit tests with -race, short fuzzing, end to end
+	@scripts/kernels.sh check
 	@echo 'test: unit tests with the race detector'
 	@$(env) go test -race -timeout 10m $$(go list ./... | grep -v '/e2e$$')
 	@echo "test: the page's logic"
@@ -69,6 +70,11 @@ soak: setup-test build ## an hour of four cameras, one misbehaving, with readers
 .PHONY: fuzz
 fuzz: setup ## each fuzz target for a minute (fuzztime=10m for longer)
 	@scripts/fuzz.sh $(if $(filter command line,$(origin fuzztime)),$(fuzztime),1m)
+
+.PHONY: kernels
+kernels: ## the CUDA kernels' PTX from their sources, with Debian's clang
+	@scripts/deps.sh kernels
+	@scripts/kernels.sh
 
 .PHONY: model-report
 model-report: ## docs/models.md, from the figures of the networks' training run

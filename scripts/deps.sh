@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, says which and why, and touches nothing when none is.
 #
-# usage: scripts/deps.sh build [lint] [test]
+# usage: scripts/deps.sh build|lint|test|kernels …
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -29,10 +29,11 @@ build|pip3|python3-pip|downloads ONNX Runtime (and FFmpeg 9 for tests)
 lint|shellcheck|shellcheck|checks the shell scripts
 test|chromium|chromium|shows the page, for tests of it
 test|node|nodejs|runs the tests of the page's logic
+kernels|clang-14|clang-14|compiles the CUDA kernels to PTX
 TABLE
 }
 
-[ $# -gt 0 ] || die "usage: scripts/deps.sh build [lint] [test]"
+[ $# -gt 0 ] || die "usage: scripts/deps.sh build|lint|test|kernels …"
 command -v dpkg-query >/dev/null || die "this is not a Debian system; the packages it would need are: $(packages | cut -d '|' -f 3 | xargs)"
 
 missing=()

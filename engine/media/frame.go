@@ -30,12 +30,13 @@ func (p PixelFormat) String() string {
 // Matrix is the YCbCr matrix, with the code points of ITU-T H.273 table 4.
 type Matrix uint8
 
-// Matrices that occur in 8-bit camera video.
+// Matrices that occur in camera video.
 const (
 	MatrixBT709       Matrix = 1
 	MatrixUnspecified Matrix = 2
 	MatrixBT470BG     Matrix = 5 // BT.601, 625 lines
 	MatrixSMPTE170M   Matrix = 6 // BT.601, 525 lines; the same coefficients
+	MatrixBT2020      Matrix = 9 // non-constant luminance; with ten bits
 )
 
 // Color describes how samples map to light. The numbers are ITU-T H.273 code points; 2 is unspecified.
