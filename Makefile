@@ -76,6 +76,10 @@ kernels: ## the CUDA kernels' PTX from their sources, with Debian's clang
 	@scripts/deps.sh kernels
 	@scripts/kernels.sh
 
+.PHONY: gpu-bundle
+gpu-bundle: setup ## .build/gpu/rave-gpu.tar.xz: what tests and measures on a bare machine with a GPU
+	@scripts/gpu_bundle.sh
+
 .PHONY: model-report
 model-report: ## docs/models.md, from the figures of the networks' training run
 	@python3 engine/model/train/report.py write

@@ -19,29 +19,25 @@ type gpu struct {
 	kernels *kernels.Kernels
 }
 
-// each runs a test on the host, where the kernels are compiled by g++, and on the GPU. RAVE_KERNELS=gpu leaves out the host,
-// and then a GPU must be there.
+// requireGPU is set where tests must run on a GPU, and not on the host, since that machine may have no compiler.
+func requireGPU() bool { return os.Getenv("RAVE_REQUIRE_GPU") != "" }
+
+// each runs a test on the host, where the kernels are compiled by g++, and on the GPU.
 func each(t *testing.T, f func(t *testing.T, g *gpu)) {
-	only := os.Getenv("RAVE_KERNELS")
 	t.Run("host", func(t *testing.T) {
-		if only == "gpu" {
-			t.Skip("RAVE_KERNELS=gpu: the host is left out")
+		if requireGPU() {
+			t.Skip("RAVE_REQUIRE_GPU is set: the host is left out")
 		}
 		f(t, open(t, hostLibrary(t)))
 	})
-	t.Run("gpu", func(t *testing.T) {
-		if only == "host" {
-			t.Skip("RAVE_KERNELS=host: the GPU is left out")
-		}
-		f(t, open(t, cuda.System()))
-	})
+	t.Run("gpu", func(t *testing.T) { f(t, open(t, cuda.System())) })
 }
 
 // open opens the first GPU, or skips the test if there is none.
 func open(t testing.TB, lib cuda.Library) *gpu {
 	t.Helper()
 	d, err := cuda.Open(lib)
-	if (errors.Is(err, cuda.ErrNoLibrary) || errors.Is(err, cuda.ErrNoDevice)) && os.Getenv("RAVE_KERNELS") != "gpu" {
+	if (errors.Is(err, cuda.ErrNoLibrary) || errors.Is(err, cuda.ErrNoDevice)) && !requireGPU() {
 		t.Skipf("no NVIDIA GPU: %v", err)
 	}
 	g := &gpu{}

@@ -9,7 +9,7 @@ import (
 
 // With a GPU the driver keeps files and threads of its own open.
 func TestMain(m *testing.M) {
-	if os.Getenv("RAVE_KERNELS") == "gpu" {
+	if requireGPU() {
 		os.Exit(m.Run())
 	}
 	os.Exit(leak.Main(m))
