@@ -76,11 +76,7 @@ func (g *gpu) alloc(t testing.TB, n int) *cuda.Memory {
 }
 
 var host = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "rave-kernels-")
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(dir, "libcuda.so.1")
+	file := filepath.Join(scratch, "libcuda.so.1")
 	out, err := exec.Command("g++", "-std=c++17", "-O1", "-fno-strict-aliasing", "-shared", "-fPIC", "-Wall", "-Wno-unknown-pragmas", "-Werror",
 		"-I", "../cuda", "-o", file, "testdata/host.cpp").CombinedOutput()
 	if err != nil {

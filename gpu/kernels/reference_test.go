@@ -62,32 +62,39 @@ func weight(f kernels.Filter, d float64) float64 {
 	return 0
 }
 
-// around returns the input samples that matter for a place, and their weights. wide is how many input samples there are
-// for one output sample, if more than one.
-func around(f kernels.Filter, centre, wide float64) (at []int, weights []float64) {
-	wide = max(1, wide)
-	sum := 0.0
-	for i := int(math.Floor(centre - 3*wide)); i <= int(math.Ceil(centre+3*wide)); i++ {
-		w := weight(f, (float64(i)-centre)/wide)
-		at, weights, sum = append(at, i), append(weights, w), sum+w
+// tap is an input sample that matters for an output sample, and its weight.
+type tap struct {
+	at     int
+	weight float64
+}
+
+// axis returns the taps of each of n output samples. Sample i lies at (i + 0.5) × ratio - 0.5 of the input; where that is the
+// finer side, the filter is widened.
+func axis(f kernels.Filter, n int, ratio float64) [][]tap {
+	taps := make([][]tap, n)
+	wide := max(1, ratio)
+	for i := range taps {
+		centre := (float64(i)+0.5)*ratio - 0.5
+		sum := 0.0
+		for at := int(math.Floor(centre - 3*wide)); at <= int(math.Ceil(centre+3*wide)); at++ {
+			if w := weight(f, (float64(at)-centre)/wide); w != 0 {
+				taps[i] = append(taps[i], tap{at, w})
+				sum += w
+			}
+		}
+		for j := range taps[i] {
+			taps[i][j].weight /= sum
+		}
 	}
-	for i := range weights {
-		weights[i] /= sum
-	}
-	return at, weights
+	return taps
 }
 
 // resample returns what lies at a place of something that has samples at whole numbers.
-func resample(f kernels.Filter, x, y, wideX, wideY float64, at func(x, y int) float64) float64 {
-	xs, wx := around(f, x, wideX)
-	ys, wy := around(f, y, wideY)
+func resample(columns, rows []tap, at func(x, y int) float64) float64 {
 	sum := 0.0
-	for j, sy := range ys {
-		if wy[j] == 0 {
-			continue
-		}
-		for i, sx := range xs {
-			sum += wy[j] * wx[i] * at(sx, sy)
+	for _, row := range rows {
+		for _, column := range columns {
+			sum += row.weight * column.weight * at(column.at, row.at)
 		}
 	}
 	return sum
@@ -102,6 +109,7 @@ func inputOf(p picture, t kernels.Tensor, c media.Color) []float64 {
 	out := make([]float64, t.Width*t.Height*channels)
 	w, h := t.Width/t.Fold, t.Height/t.Fold
 	all := channels * t.Fold * t.Fold
+	columns, rows := axis(kernels.Bicubic, p.Width, 0.5), axis(kernels.Bicubic, p.Height, 0.5)
 	for y := range t.Height {
 		for x := range t.Width {
 			sx, sy := min(x, p.Width-1), min(y, p.Height-1)
@@ -109,7 +117,7 @@ func inputOf(p picture, t kernels.Tensor, c media.Color) []float64 {
 			if t.RGB {
 				var uv [2]float64
 				for i := range uv {
-					uv[i] = resample(kernels.Bicubic, (float64(sx)+0.5)/2-0.5, (float64(sy)+0.5)/2-0.5, 1, 1, func(x, y int) float64 { return p.at(1+i, x, y) })
+					uv[i] = resample(columns[sx], rows[sy], func(x, y int) float64 { return p.at(1+i, x, y) })
 				}
 				values = m.toRGB(p.at(0, sx, sy), uv[0], uv[1])
 			}
@@ -146,10 +154,11 @@ func rgbOutput(values []float64, t kernels.Tensor, s kernels.Surface, c media.Co
 			out[0] = append(out[0], at(x, y)[0])
 		}
 	}
-	for y := range (s.Height + 1) / 2 {
-		for x := range (s.Width + 1) / 2 {
+	columns, rows := axis(kernels.Bicubic, (s.Width+1)/2, 2), axis(kernels.Bicubic, (s.Height+1)/2, 2)
+	for y := range rows {
+		for x := range columns {
 			for i := 1; i < 3; i++ {
-				out[i] = append(out[i], resample(kernels.Bicubic, 2*float64(x)+0.5, 2*float64(y)+0.5, 2, 2, func(x, y int) float64 { return at(x, y)[i] }))
+				out[i] = append(out[i], resample(columns[x], rows[y], func(x, y int) float64 { return at(x, y)[i] }))
 			}
 		}
 	}
@@ -176,10 +185,11 @@ func resized(luma, chroma picture, s kernels.Surface, f kernels.Filter) [3][]flo
 			p = chroma
 			from, to = p.chroma(), kernels.Size{Width: (s.Width + 1) / 2, Height: (s.Height + 1) / 2}
 		}
-		rx, ry := float64(from.Width)/float64(to.Width), float64(from.Height)/float64(to.Height)
-		for y := range to.Height {
-			for x := range to.Width {
-				v := resample(f, (float64(x)+0.5)*rx-0.5, (float64(y)+0.5)*ry-0.5, rx, ry, func(x, y int) float64 { return p.at(plane, x, y) })
+		columns := axis(f, to.Width, float64(from.Width)/float64(to.Width))
+		rows := axis(f, to.Height, float64(from.Height)/float64(to.Height))
+		for y := range rows {
+			for x := range columns {
+				v := resample(columns[x], rows[y], func(x, y int) float64 { return p.at(plane, x, y) })
 				out[plane] = append(out[plane], gain*v)
 			}
 		}
