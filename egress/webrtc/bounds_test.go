@@ -1,12 +1,18 @@
 package webrtc
 
 import (
+	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/pion/logging"
+	pion "github.com/pion/webrtc/v4"
+
 	"rave/bench/whep"
 	"rave/egress/limit"
+	"rave/engine/signalling"
 )
 
 // crowd is a listener whose connections come from where they say.
@@ -55,5 +61,33 @@ func TestViewersAreLogged(t *testing.T) {
 	s.watch(t, "cam", whep.Config{})
 	if !strings.Contains(log.String(), "from=127.0.0.1:") {
 		t.Errorf("the log: %s", log)
+	}
+}
+
+// loggers implements logging.LoggerFactory.
+type loggers func(scope string) logging.LeveledLogger
+
+func (l loggers) NewLogger(scope string) logging.LeveledLogger { return l(scope) }
+
+// What handles packets has our log: pion's own goes to the standard error.
+func TestInterceptorsLog(t *testing.T) {
+	var asked []string
+	h264 := pion.RTPCodecParameters{PayloadType: 102, RTPCodecCapability: pion.RTPCodecCapability{MimeType: pion.MimeTypeH264, ClockRate: 90000}}
+	_, registry, err := plan{video: h264}.engine(&pacer{}, loggers(func(scope string) logging.LeveledLogger {
+		asked = append(asked, scope)
+		return signalling.Logger{Log: slog.New(slog.DiscardHandler)}.NewLogger(scope)
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := registry.Build("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer built.Close()
+	for _, scope := range []string{"nack_responder", "gcc_loss_controller", "gcc_delay_controller"} {
+		if !slices.Contains(asked, scope) {
+			t.Errorf("%s logs elsewhere; %q do not", scope, asked)
+		}
 	}
 }

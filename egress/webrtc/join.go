@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/pion/interceptor/pkg/cc"
 	"github.com/pion/interceptor/pkg/gcc"
 	"github.com/pion/interceptor/pkg/nack"
+	"github.com/pion/logging"
 	"github.com/pion/sdp/v3"
 	pion "github.com/pion/webrtc/v4"
 
@@ -128,7 +128,7 @@ func (p *Path) join(ctx context.Context, sdpOffer, host string) (*viewer, string
 
 func (p *Path) newViewer(ctx context.Context, pl plan, host string) (*viewer, error) {
 	pace := &pacer{}
-	engine, registry, err := pl.engine(pace)
+	engine, registry, err := pl.engine(pace, signalling.Logger{Log: p.log})
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +177,7 @@ func (v *viewer) negotiate(ctx context.Context, sdpOffer string) (string, error)
 
 // engine says what pion is to negotiate and to do with packets. The order matters: what is sent again
 // passes congestion control like everything else. pace is given its estimator.
-func (pl plan) engine(pace *pacer) (*pion.MediaEngine, *interceptor.Registry, error) {
+func (pl plan) engine(pace *pacer, log logging.LoggerFactory) (*pion.MediaEngine, *interceptor.Registry, error) {
 	engine, registry := &pion.MediaEngine{}, &interceptor.Registry{}
 	feedback := []pion.RTCPFeedback{{Type: "transport-cc"}}
 	pl.sound.RTCPFeedback = feedback
@@ -207,13 +207,13 @@ func (pl plan) engine(pace *pacer) (*pion.MediaEngine, *interceptor.Registry, er
 			return nil, nil, fmt.Errorf("register %s: %w", e.uri, err)
 		}
 	}
-	responder, err := nack.NewResponderInterceptor(nack.DisableCopy(), nack.ResponderSize(1024))
+	responder, err := nack.NewResponderInterceptor(nack.DisableCopy(), nack.ResponderSize(1024), nack.WithResponderLoggerFactory(log))
 	if err != nil {
 		return nil, nil, fmt.Errorf("retransmission: %w", err)
 	}
 	congestion, err := cc.NewInterceptor(func() (cc.BandwidthEstimator, error) {
 		e, err := gcc.NewSendSideBWE(gcc.SendSideBWEPacer(gcc.NewNoOpPacer()), gcc.SendSideBWEInitialBitrate(firstEstimate),
-			gcc.SendSideBWEMinBitrate(leastEstimate), gcc.SendSideBWEMaxBitrate(mostEstimate), gcc.WithLoggerFactory(logger{slog.New(slog.DiscardHandler)}))
+			gcc.SendSideBWEMinBitrate(leastEstimate), gcc.SendSideBWEMaxBitrate(mostEstimate), gcc.WithLoggerFactory(log))
 		pace.estimate = e
 		return e, err
 	})

@@ -12,6 +12,8 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	pion "github.com/pion/webrtc/v4"
+
+	"rave/engine/signalling"
 )
 
 // PeerConfig is what a peer is to do; the server adds how it is reached.
@@ -89,7 +91,7 @@ func (s *Server) Answer(ctx context.Context, pc *pion.PeerConnection) (string, e
 // settings are those of one peer, which is reached at extra, too.
 func (s *Server) settings(extra []netip.Addr) (pion.SettingEngine, error) {
 	var e pion.SettingEngine
-	e.LoggerFactory = logger{s.log}
+	e.LoggerFactory = signalling.Logger{Log: s.log}
 	e.SetICEUDPMux(s.udp)
 	e.SetICETCPMux(s.tcp)
 	e.SetNetworkTypes([]pion.NetworkType{pion.NetworkTypeUDP4, pion.NetworkTypeUDP6, pion.NetworkTypeTCP4, pion.NetworkTypeTCP6})

@@ -128,7 +128,7 @@ func (s *Server) listen() error {
 		_ = udp.Close()
 		return fmt.Errorf("%w: listen on TCP %s: %w", ErrTCP, s.cfg.TCPListen, err)
 	}
-	logger := logger{s.log}.NewLogger("ice")
+	logger := signalling.Logger{Log: s.log}.NewLogger("ice")
 	s.refusals = limit.NewRefusals(s.log)
 	s.listener = limit.New(tcp, s.connections())
 	s.udp = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: logger, UDPConn: s.socket})

@@ -1,5 +1,5 @@
 // Package signalling has what publishing with WHIP (RFC 9725) and watching with WHEP (draft-ietf-wish-whep) have in common:
-// bodies of requests, trickled candidates, links to ICE servers, and the codecs of an offer. It is for both directions and
+// bodies of requests, trickled candidates, links to ICE servers, the codecs of an offer, and the log of pion. It is for both directions and
 // knows neither.
 package signalling
 

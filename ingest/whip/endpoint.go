@@ -131,24 +131,27 @@ func (e *Endpoint) open(ctx, granted context.Context, text, host string) (*sessi
 	if err != nil {
 		s.end(err)
 	}
-	if !e.run(s) && err == nil {
+	if !e.run(s, err == nil) && err == nil {
 		err = errClosed
 	}
 	return s, answer, err
 }
 
-// run runs a session, or ends it and returns false if the endpoint has been closed.
-func (e *Endpoint) run(s *session) bool {
+// run runs a session, or ends it and returns false if the endpoint has been closed. Of one that has not joined nothing is
+// said: it is refused.
+func (e *Endpoint) run(s *session, joined bool) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
 		s.end(errClosed)
-		s.run()
+		_ = s.run()
 		return false
 	}
 	e.sessions[s.resource.ID] = s
 	e.running.Go(func() {
-		s.run()
+		if reason := s.run(); joined {
+			e.log.Info("publisher gone", "reason", reason)
+		}
 		e.mu.Lock()
 		delete(e.sessions, s.resource.ID)
 		e.mu.Unlock()

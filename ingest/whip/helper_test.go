@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -68,6 +69,7 @@ type house struct {
 	source   *publish.Source
 	endpoint *Endpoint
 	drops    rtptest.Drops
+	said     said // in the log
 	url      string
 	granted  context.Context // of publishers
 	revoke   context.CancelCauseFunc
@@ -75,9 +77,9 @@ type house struct {
 
 func startHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{}
+	h := &house{said: make(said, 1024)}
 	h.granted, h.revoke = context.WithCancelCause(context.Background())
-	h.source = publish.New(publish.Config{Name: "cam1", OnDrop: h.drops.Add})
+	h.source = publish.New(publish.Config{Name: "cam1", OnDrop: h.drops.Add, Log: slog.New(h.said)})
 	h.endpoint = New(Config{Source: h.source, Peers: plainPeers{}, ICEServers: []pion.ICEServer{{URLs: []string{"stun:stun.example.com:3478"}}}})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/cam1/whip", func(w http.ResponseWriter, r *http.Request) { h.endpoint.ServeHTTP(h.granted, w, r, "") })
@@ -92,6 +94,36 @@ func startHouse(t *testing.T) *house {
 		http.DefaultClient.CloseIdleConnections()
 	})
 	return h
+}
+
+// said is a log whose messages come on a channel.
+type said chan string
+
+// Enabled implements slog.Handler.
+func (s said) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
+
+// Handle implements slog.Handler.
+func (s said) Handle(_ context.Context, r slog.Record) error {
+	s <- r.Message
+	return nil
+}
+
+// WithAttrs implements slog.Handler.
+func (s said) WithAttrs([]slog.Attr) slog.Handler { return s }
+
+// WithGroup implements slog.Handler.
+func (s said) WithGroup(string) slog.Handler { return s }
+
+// until waits for a message and returns those before it.
+func (s said) until(t *testing.T, message string) (before []string) {
+	t.Helper()
+	for {
+		m := rtptest.Receive(t, s, message)
+		if m == message {
+			return before
+		}
+		before = append(before, m)
+	}
 }
 
 // do sends a request and returns the answer with its body.
@@ -150,12 +182,19 @@ type client struct {
 // loss is an interceptor that loses packets on their way out, as a seed decides.
 type loss struct {
 	interceptor.NoOp
+	as    atomic.Pointer[source] // packets are of another one; nil: of the one that is offered
 	share atomic.Int64 // in a thousand
 	again atomic.Bool  // retransmissions are lost, too: all of them
 	lost  atomic.Int64
 	mu    sync.Mutex
 	dice  *rand.Rand
 	seen  map[uint16]bool
+}
+
+// source is what RTP packets say that they are of.
+type source struct {
+	ssrc        uint32
+	payloadType uint8
 }
 
 // NewInterceptor implements interceptor.Factory.
@@ -167,6 +206,11 @@ func (l *loss) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RT
 		return next
 	}
 	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
+		if as := l.as.Load(); as != nil {
+			other := h.Clone()
+			other.SSRC, other.PayloadType = as.ssrc, as.payloadType
+			return next.Write(&other, payload, a)
+		}
 		l.mu.Lock()
 		again := h.SSRC != info.SSRC || l.seen[h.SequenceNumber]
 		if h.SSRC == info.SSRC {

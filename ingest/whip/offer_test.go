@@ -1,6 +1,7 @@
 package whip
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -154,7 +155,7 @@ func FuzzOffer(f *testing.F) {
 			t.Error("an offer without video was taken")
 		}
 		if err == nil {
-			if _, _, err := o.engine(); err != nil {
+			if _, _, err := o.engine(signalling.Logger{Log: slog.New(slog.DiscardHandler)}); err != nil {
 				t.Skip(err) // such as one number for two codecs
 			}
 		}

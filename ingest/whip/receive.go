@@ -18,6 +18,7 @@ import (
 // Packets that are missing.
 const (
 	patience  = 200 * time.Millisecond // they are waited for: more than that, and the picture would be late
+	reordered = 30 * time.Millisecond  // likewise of sound, which nobody asks for again: it may only be out of order
 	askAgain  = 40 * time.Millisecond
 	listen    = 10 * time.Millisecond // for those that come again: see wake
 	mostAsked = 48                    // at once: pion holds 50 that come again, and throws the rest away
@@ -25,6 +26,10 @@ const (
 
 // receive passes the packets of a track on, in order, until the peer is closed.
 func (s *session) receive(in *rtpin.Input, t *pion.TrackRemote) {
+	wait := reordered
+	if in == s.video {
+		wait = patience
+	}
 	var order *rtpin.Reorderer
 	requests := requests{}
 	buffer := make([]byte, 1<<16)
@@ -48,7 +53,7 @@ func (s *session) receive(in *rtpin.Input, t *pion.TrackRemote) {
 				continue
 			}
 			if order == nil {
-				order = rtpin.NewReorderer(p.SequenceNumber, rtpin.Waits{Few: patience, Many: patience})
+				order = rtpin.NewReorderer(p.SequenceNumber, rtpin.Waits{Few: wait, Many: wait})
 			}
 			ready = order.Push(p, now)
 		}

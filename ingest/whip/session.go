@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/interceptor/pkg/twcc"
+	"github.com/pion/logging"
 	"github.com/pion/rtcp"
 	"github.com/pion/sdp/v3"
 	pion "github.com/pion/webrtc/v4"
@@ -48,6 +50,9 @@ type session struct {
 	begin     sync.Once
 	loops     sync.WaitGroup
 	done      chan struct{} // closed when nothing is left of it
+
+	mu     sync.Mutex
+	tracks map[*rtpin.Input]bool // those that have come
 }
 
 // newSession takes the turn and makes the peer. The session ends with granted. Whoever gets a session runs it, to its end.
@@ -55,6 +60,7 @@ func (e *Endpoint) newSession(ctx, granted context.Context, o offer, host string
 	s := &session{
 		endpoint: e, resource: signalling.NewResource(),
 		connected: make(chan struct{}), damaged: make(chan struct{}, 1), done: make(chan struct{}),
+		tracks: map[*rtpin.Input]bool{},
 	}
 	s.ctx, s.end = context.WithCancelCause(granted)
 	var err error
@@ -74,7 +80,7 @@ func (e *Endpoint) newSession(ctx, granted context.Context, o offer, host string
 		return nil, err
 	}
 	s.turn.Apart() // pion reads reports on a goroutine of their own
-	media, interceptors, err := o.engine()
+	media, interceptors, err := o.engine(signalling.Logger{Log: e.log})
 	if err == nil {
 		s.pc, err = e.cfg.Peers.NewPeer(ctx, media, interceptors, host)
 	}
@@ -88,7 +94,7 @@ func (e *Endpoint) newSession(ctx, granted context.Context, o offer, host string
 
 // engine says what pion is to negotiate: what the offer has of our codecs, under its own numbers, and no more. Lost packets
 // are asked for by receive, which knows what is still waited for.
-func (o offer) engine() (*pion.MediaEngine, *interceptor.Registry, error) {
+func (o offer) engine(log logging.LoggerFactory) (*pion.MediaEngine, *interceptor.Registry, error) {
 	engine, registry := &pion.MediaEngine{}, &interceptor.Registry{}
 	congestion := pion.RTCPFeedback{Type: pion.TypeRTCPFBTransportCC}
 	for _, c := range o.video {
@@ -108,11 +114,11 @@ func (o offer) engine() (*pion.MediaEngine, *interceptor.Registry, error) {
 			return nil, nil, fmt.Errorf("register %s: %w", sdp.TransportCCURI, err)
 		}
 	}
-	feedback, err := twcc.NewSenderInterceptor()
+	feedback, err := twcc.NewSenderInterceptor(twcc.WithLoggerFactory(log))
 	if err != nil {
 		return nil, nil, fmt.Errorf("congestion feedback: %w", err)
 	}
-	reports, err := report.NewReceiverInterceptor()
+	reports, err := report.NewReceiverInterceptor(report.WithReceiverLoggerFactory(log))
 	if err != nil {
 		return nil, nil, fmt.Errorf("receiver reports: %w", err)
 	}
@@ -134,28 +140,59 @@ func (s *session) negotiate(ctx context.Context, o offer) (string, error) {
 			s.end(errLeft)
 		}
 	})
-	s.pc.OnTrack(func(t *pion.TrackRemote, r *pion.RTPReceiver) {
-		in := s.video
-		if t.Kind() == pion.RTPCodecTypeAudio {
-			in = s.sound
-		}
-		s.begin.Do(s.turn.Begin)
-		s.loops.Go(func() { s.listen(in, r) })
-		s.loops.Go(func() { s.receive(in, t) })
-		if in == s.video {
-			s.loops.Go(func() {
-				s.askKeyframes(func() { s.write(&rtcp.PictureLossIndication{MediaSSRC: uint32(t.SSRC())}) })
-			})
-		}
-	})
+	s.pc.OnTrack(s.track)
 	if err := s.pc.SetRemoteDescription(pion.SessionDescription{Type: pion.SDPTypeOffer, SDP: o.text}); err != nil {
 		return "", badOffer("%v", err)
 	}
 	return s.endpoint.cfg.Peers.Answer(ctx, s.pc)
 }
 
-// run returns when the session has ended and nothing is left of it.
-func (s *session) run() {
+// track is told of each source (SSRC) that the publisher sends, by pion on a goroutine of its own. Where the offer does not
+// name them, anything may come.
+func (s *session) track(t *pion.TrackRemote, r *pion.RTPReceiver) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := s.input(t.Kind(), t.Codec().MimeType)
+	if in == nil {
+		return
+	}
+	s.loop(func() { s.listen(in, r) })
+	s.loop(func() { s.receive(in, t) })
+	if in == s.video {
+		s.loop(func() {
+			s.askKeyframes(func() { s.write(&rtcp.PictureLossIndication{MediaSSRC: uint32(t.SSRC())}) })
+		})
+	}
+}
+
+// input is where a new track of that kind belongs; nil: nowhere. The first of each kind counts, since two would be mixed into
+// one picture, and retransmissions are none. It needs mu.
+func (s *session) input(kind pion.RTPCodecType, mime string) *rtpin.Input {
+	in := s.video
+	if kind == pion.RTPCodecTypeAudio {
+		in = s.sound
+	}
+	switch {
+	case s.ctx.Err() != nil: // run waits for those that came before
+		return nil
+	case in == nil || s.tracks[in] || strings.EqualFold(mime, pion.MimeTypeRTX):
+		s.endpoint.log.Warn("a track of the publisher is left out: a stream has one video and one sound", "codec", mime)
+		return nil
+	}
+	s.tracks[in] = true
+	return in
+}
+
+// loop runs f beside the session, once somebody listens to it. It needs mu.
+func (s *session) loop(f func()) {
+	s.loops.Go(func() {
+		s.begin.Do(s.turn.Begin)
+		f()
+	})
+}
+
+// run returns when the session has ended and nothing is left of it: why.
+func (s *session) run() error {
 	limit := time.NewTimer(connectTimeout)
 	defer limit.Stop()
 	select {
@@ -166,10 +203,12 @@ func (s *session) run() {
 	case <-s.ctx.Done():
 	}
 	s.endpoint.cfg.Peers.ClosePeer(s.pc)
-	s.loops.Wait()
 	reason := context.Cause(s.ctx)
 	s.turn.Leave(reason)
-	s.endpoint.log.Info("publisher gone", "reason", reason)
+	s.mu.Lock() // from here on track begins nothing
+	s.loops.Wait()
+	s.mu.Unlock()
+	return reason
 }
 
 // listen takes what the publisher reports of a track, until the peer is closed.

@@ -1,4 +1,4 @@
-package webrtc
+package signalling
 
 import (
 	"fmt"
@@ -7,13 +7,15 @@ import (
 	"github.com/pion/logging"
 )
 
-// logger passes on what pion says, at debug level: strangers can make it complain, and what concerns a viewer is logged by
-// the Path.
-type logger struct{ log *slog.Logger }
+// Logger passes on what pion says, at debug level: strangers can make it complain, and what concerns a viewer or a publisher
+// is logged by those who serve it. Whatever of pion is not given one writes to the standard error.
+type Logger struct{ Log *slog.Logger }
+
+var _ logging.LoggerFactory = Logger{}
 
 // NewLogger implements logging.LoggerFactory.
-func (l logger) NewLogger(scope string) logging.LeveledLogger {
-	return scoped{l.log.With("pion", scope)}
+func (l Logger) NewLogger(scope string) logging.LeveledLogger {
+	return scoped{l.Log.With("pion", scope)}
 }
 
 // scoped implements logging.LeveledLogger. Tracing says something for each packet: nobody wants that.
