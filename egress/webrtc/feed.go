@@ -20,8 +20,8 @@ type feed struct {
 	packers  map[int]*packer // by media.Track.ID
 	open     bool
 	resync   bool // since Open no keyframe has come
+	order    order
 	reorders bool // it has B-frames
-	newest   time.Duration
 	gop      gate.GOP[*unit]
 	wanted   bool // as OnDemand was told
 }
@@ -37,10 +37,9 @@ func (f *feed) Open(tracks []media.Track) error {
 				gone = append(gone, v)
 			}
 		}
-		f.reorders = false
 	}
 	f.tracks, f.packers, f.open, f.resync = slices.Clone(tracks), map[int]*packer{}, true, false
-	f.gop, f.newest = gate.GOP[*unit]{}, 0
+	f.gop, f.order, f.reorders = gate.GOP[*unit]{}, order{}, false
 	for _, t := range tracks {
 		packer, err := newPacker(t, p.base)
 		if err != nil {
@@ -127,16 +126,36 @@ func (f *feed) learn(packer *packer, pkt media.Packet) {
 	packer.measure(time.Now(), len(pkt.Data))
 }
 
-// turned reports that a stream has turned out to have B-frames: its times run back. It needs path.mu.
+// turned reports that a stream has turned out to have B-frames. It needs path.mu.
 func (f *feed) turned(packer *packer, pkt media.Packet) bool {
-	if f.name != "" || packer.track.Kind != media.Video {
+	if f.name != "" || packer.track.Kind != media.Video || f.reorders {
 		return false
 	}
-	back := pkt.PTS < f.newest && !pkt.Discontinuity
-	f.newest = max(f.newest, pkt.PTS)
-	turned := back && !f.reorders
-	f.reorders = f.reorders || back
-	return turned
+	f.reorders = f.order.mixed(pkt)
+	return f.reorders
+}
+
+// order watches the times of pictures as they are sent.
+type order struct {
+	last  time.Duration
+	backs int // steps back
+	since int // pictures since the last one
+}
+
+// mixed reports that pictures are not sent in the order in which they are shown: B-frames step back after each picture that
+// they refer to, of which one in 17 is the fewest that H.264 encoders are made to do. A camera whose clock is set back once, or
+// now and then, has none.
+func (o *order) mixed(pkt media.Packet) bool {
+	const near, enough = 32, 2
+	back := pkt.PTS < o.last && !pkt.Discontinuity
+	o.last = pkt.PTS
+	if o.since++; o.since > near {
+		o.backs = 0
+	}
+	if back {
+		o.backs, o.since = o.backs+1, 0
+	}
+	return o.backs >= enough
 }
 
 // pass gives a unit to those that take it. It needs path.mu.

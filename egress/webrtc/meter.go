@@ -139,17 +139,15 @@ func (m *metered) BindLocalStream(info *interceptor.StreamInfo, wire interceptor
 	controlled := m.Interceptor.BindLocalStream(info, wire)
 	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
 		if !m.meter.on(time.Now()) {
-			if h.GetExtension(id) != nil { // it is sent again
-				if err := h.DelExtension(id); err != nil {
-					return 0, err
-				}
-			}
 			return wire.Write(h, payload, a)
 		}
+		// The header is kept and may be sent again at the same time: the number goes into a copy.
+		numbered := *h
+		numbered.Extensions = append(make([]rtp.Extension, 0, len(h.Extensions)+1), h.Extensions...)
 		number := binary.BigEndian.AppendUint16(nil, uint16(m.meter.number.Add(1)))
-		if err := h.SetExtension(id, number); err != nil {
+		if err := numbered.SetExtension(id, number); err != nil {
 			return 0, err
 		}
-		return controlled.Write(h, payload, a)
+		return controlled.Write(&numbered, payload, a)
 	})
 }

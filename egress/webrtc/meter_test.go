@@ -1,10 +1,14 @@
 package webrtc
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
+	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/sdp/v3"
 
 	"rave/egress/capture"
 )
@@ -52,5 +56,41 @@ func TestMeter(t *testing.T) {
 				t.Errorf("%s: the report refers to %x, not to when ours was sent", name, got)
 			}
 		}
+	}
+}
+
+// A header is kept for retransmission, which may come while it is being sent: what is written is a copy with the number.
+func TestNumbersLeaveHeadersAlone(t *testing.T) {
+	const id = 3
+	info := &interceptor.StreamInfo{RTPHeaderExtensions: []interceptor.RTPHeaderExtension{{URI: sdp.TransportCCURI, ID: id}}}
+	var numbers [][]byte
+	wire := interceptor.RTPWriterFunc(func(h *rtp.Header, _ []byte, _ interceptor.Attributes) (int, error) {
+		numbers = append(numbers, h.GetExtension(id))
+		if h.GetExtension(id+1) == nil {
+			t.Error("another extension is lost")
+		}
+		return 0, nil
+	})
+	m := &metered{&interceptor.NoOp{}, &meter{}}
+	out := m.BindLocalStream(info, wire)
+	kept := &rtp.Header{Version: 2, SequenceNumber: 7, Extensions: make([]rtp.Extension, 0, 4)}
+	if err := kept.SetExtension(id+1, []byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	before := kept.Clone()
+	send := func() {
+		t.Helper()
+		if _, err := out.Write(kept, nil, nil); err != nil || !reflect.DeepEqual(*kept, before) {
+			t.Errorf("%v; the header is %+v, was %+v", err, *kept, before)
+		}
+	}
+	send()
+	m.meter.ask(time.Now(), time.Hour)
+	send()
+	send()
+	m.meter.until.Store(0)
+	send()
+	if want := [][]byte{nil, {0, 1}, {0, 2}, nil}; !reflect.DeepEqual(numbers, want) {
+		t.Errorf("numbers %v, want %v", numbers, want)
 	}
 }

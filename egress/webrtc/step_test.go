@@ -128,12 +128,16 @@ func TestStreamTurnsOutToHaveBFrames(t *testing.T) {
 		e.pictures(t, 1)
 		write(3, false)
 		write(2, false) // it is shown before 3
+		write(6, false)
+		write(5, false)
 		if renditions == nil {
 			mustGo(t, v)
 			_, err := whep.Connect(t.Context(), whep.Config{URL: s.url + "/cam/whep"})
 			if err == nil || !strings.Contains(err.Error(), "B-frames") {
 				t.Errorf("one that comes later: %v", err)
 			}
+			mustOpen(t, p, h264()) // the camera has come back, perhaps with other settings
+			s.watch(t, "cam", whep.Config{})
 			continue
 		}
 		eventually(t, "the rendition is wanted", func() bool { return d.list() == "+browser" })
@@ -141,19 +145,19 @@ func TestStreamTurnsOutToHaveBFrames(t *testing.T) {
 			t.Errorf("before it comes the viewer is told of %q", got)
 		}
 		mustOpen(t, p.Rendition(Browser), h264())
-		if err := p.Rendition(Browser).Write(picture(4, true, 100)); err != nil {
+		if err := p.Rendition(Browser).Write(picture(7, true, 100)); err != nil {
 			t.Fatal(err)
 		}
-		write(5, true) // comes after the change: not for this viewer
-		if err := p.Rendition(Browser).Write(picture(6, false, 100)); err != nil {
+		write(8, true) // comes after the change: not for this viewer
+		if err := p.Rendition(Browser).Write(picture(9, false, 100)); err != nil {
 			t.Fatal(err)
 		}
-		all := e.pictures(t, 5)
+		all := e.pictures(t, 7)
 		var numbers []int
 		for _, pic := range all {
 			numbers = append(numbers, pic.n)
 		}
-		if want := []int{0, 3, 2, 4, 6}; !slices.Equal(numbers, want) {
+		if want := []int{0, 3, 2, 6, 5, 7, 9}; !slices.Equal(numbers, want) {
 			t.Errorf("pictures %v, want %v", numbers, want)
 		}
 		if got := told(t, v); got != Browser {

@@ -96,7 +96,8 @@ func (t *track) Unbind(pion.TrackLocalContext) error {
 // in units of 10 ms, 12 bits each.
 func playoutDelay() []byte { return []byte{0, 0, 50} }
 
-// header makes that of the i-th packet of a unit, captured at that time. It is kept for retransmission: never used twice.
+// header makes that of the i-th packet of a unit, captured at that time. It is kept for retransmission, which may come
+// while it is still being sent: nobody changes it any more.
 func (t *track) header(b *binding, u *unit, i int, captured time.Time) (*rtp.Header, error) {
 	payloadType := b.payloadType
 	if u.packer.track.Codec == media.H264 {
@@ -104,7 +105,7 @@ func (t *track) header(b *binding, u *unit, i int, captured time.Time) (*rtp.Hea
 	}
 	h := &rtp.Header{
 		Version: 2, PayloadType: payloadType, SequenceNumber: t.seq, Timestamp: t.stamp, SSRC: b.ssrc, Marker: u.marker(i),
-		Extensions: make([]rtp.Extension, 0, 3),
+		Extensions: make([]rtp.Extension, 0, 2),
 	}
 	if i > 0 {
 		return h, nil

@@ -183,8 +183,8 @@ type client struct {
 type loss struct {
 	interceptor.NoOp
 	as    atomic.Pointer[source] // packets are of another one; nil: of the one that is offered
-	share atomic.Int64 // in a thousand
-	again atomic.Bool  // retransmissions are lost, too: all of them
+	share atomic.Int64           // in a thousand
+	again atomic.Bool            // retransmissions are lost, too: all of them
 	lost  atomic.Int64
 	mu    sync.Mutex
 	dice  *rand.Rand
