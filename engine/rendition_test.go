@@ -221,8 +221,8 @@ func TestRenditionKeepsNoFrameFromTheStages(t *testing.T) {
 		slow := busy
 		slow.onJPEG = func(JPEGParams) { time.Sleep(40 * frameTime) }
 		slow.renditions = map[string]media.Output{}
-		for _, name := range []string{RenditionBrowser, RenditionLow, RenditionOriginalLow} {
-			slow.renditions[name] = &collector{takes: 11 * frameTime}
+		for i, name := range []string{RenditionBrowser, RenditionLow, RenditionOriginalLow} {
+			slow.renditions[name] = &collector{takes: time.Duration(11+3*i) * frameTime} // so that they hold pictures of their own
 		}
 		slow.during = func(s *Session, n int) {
 			for name := range slow.renditions {

@@ -24,15 +24,15 @@ type audience struct {
 	}
 }
 
-// viewers waits until the stream's viewers are as wanted, and checks that both ways to ask say the same.
+// viewers waits until the viewers of the stream cam are as wanted.
 func (p *program) viewers(ctx context.Context, what string, right func(audience) bool) {
 	p.t.Helper()
-	var in struct{ Viewers audience }
 	eventually(ctx, p.t, what, func() error {
 		code, body, err := p.get("/api/v1/streams/cam")
 		if err != nil || code != http.StatusOK {
 			return fmt.Errorf("status %d: %w", code, err)
 		}
+		var in struct{ Viewers audience } // afresh: maps are filled, not replaced
 		if err := json.Unmarshal([]byte(body), &in); err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func TestPageSaysWhatIsConverted(t *testing.T) {
 				a.Original.Count == n && maps.Equal(a.Original.Renditions, map[string]int{"browser": n})
 		})
 		w.until("the page counts them", fmt.Sprintf(`document.getElementById("facts").innerText.includes(
-			"%d (%d with converted sound) of the enhanced picture, %d (%d converted for browsers) of the original")`, n, n, n, n))
+			"%d of the enhanced picture (%d with converted sound), %d of the original (%d converted for browsers)")`, n, n, n, n))
 		unlabelled(w)
 		w.keep("stream-converted-" + look.name)
 	}

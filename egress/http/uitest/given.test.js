@@ -31,7 +31,7 @@ test("a viewer is told what it does not get as it is", () => {
 });
 
 test("viewers are counted by what they get", () => {
-  assert.equal(audience({ count: 0, renditions: {} }), "0");
-  assert.equal(audience({ count: 3, renditions: { opus: 2, low: 1 } }), "3 (1 small, 2 with converted sound)");
-  assert.equal(audience({ count: 1, renditions: { browser: 1, low: 0 } }), "1 (1 converted for browsers)");
+  assert.equal(audience("it", { count: 0, renditions: {} }), "0 of it");
+  assert.equal(audience("it", { count: 3, renditions: { opus: 2, low: 1 } }), "3 of it (1 small, 2 with converted sound)");
+  assert.equal(audience("it", { count: 1, renditions: { browser: 1, low: 0 } }), "1 of it (1 converted for browsers)");
 });

@@ -61,7 +61,7 @@ function facts(stream, now) {
     line("Source", stream.publish ? "a publisher" : el("code", {}, stream.source)),
     stream.plan && line("Plan", stream.plan),
     line("Readers", `${stream.readers.enhanced} of the enhanced picture, ${stream.readers.original} of the original`),
-    line("In browsers", `${audience(stream.viewers.enhanced)} of the enhanced picture, ${audience(stream.viewers.original)} of the original`),
+    line("In browsers", `${audience("the enhanced picture", stream.viewers.enhanced)}, ${audience("the original", stream.viewers.original)}`),
     line("Reconnects", count(stream.reconnects)),
     stream.since && line(stream.state === "online" ? "Live for" : "Away for", span(between(stream.since, now))),
   ].filter(Boolean);

@@ -40,8 +40,8 @@ function small(sides) {
 
 const shares = { low: "small", browser: "converted for browsers", opus: "with converted sound" };
 
-/** audience counts the viewers of a path: "3 (1 small)". */
-export function audience({ count, renditions: made }) {
+/** audience counts the viewers of a path, of which what is the name: "3 of the original (1 small)". */
+export function audience(what, { count, renditions: made }) {
   const parts = Object.entries(shares).filter(([name]) => made[name] > 0).map(([name, words]) => `${made[name]} ${words}`);
-  return parts.length > 0 ? `${count} (${parts.join(", ")})` : String(count);
+  return `${count} of ${what}${parts.length > 0 ? ` (${parts.join(", ")})` : ""}`;
 }
