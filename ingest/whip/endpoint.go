@@ -131,8 +131,11 @@ func (e *Endpoint) open(ctx, granted context.Context, text, host string) (*sessi
 	if err != nil {
 		s.end(err)
 	}
-	if !e.run(s, err == nil) && err == nil {
+	switch running := e.run(s, err == nil); {
+	case !running && err == nil:
 		err = errClosed
+	case running && err != nil:
+		<-s.done // whoever corrects the offer finds the stream free
 	}
 	return s, answer, err
 }
