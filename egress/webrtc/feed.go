@@ -1,6 +1,7 @@
 package webrtc
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -16,14 +17,15 @@ type feed struct {
 	keep bool
 
 	// With path.mu:
-	tracks   []media.Track
-	packers  map[int]*packer // by media.Track.ID
-	open     bool
-	resync   bool // since Open no keyframe has come
-	order    order
-	reorders bool // it has B-frames
-	gop      gate.GOP[*unit]
-	wanted   bool // as OnDemand was told
+	tracks  []media.Track
+	packers map[int]*packer // by media.Track.ID
+	open    bool
+	resync  bool // since Open no keyframe has come
+	order   order
+	profile string // of the video; empty: not known
+	unfit   bool   // browsers cannot be given the video as it is: viewers have been moved
+	gop     gate.GOP[*unit]
+	wanted  bool // as OnDemand was told
 }
 
 // Open implements media.Sink.
@@ -39,7 +41,7 @@ func (f *feed) Open(tracks []media.Track) error {
 		}
 	}
 	f.tracks, f.packers, f.open, f.resync = slices.Clone(tracks), map[int]*packer{}, true, false
-	f.gop, f.order, f.reorders = gate.GOP[*unit]{}, order{}, false
+	f.gop, f.order, f.profile, f.unfit = gate.GOP[*unit]{}, order{}, "", false
 	for _, t := range tracks {
 		packer, err := newPacker(t, p.base)
 		if err != nil {
@@ -47,6 +49,9 @@ func (f *feed) Open(tracks []media.Track) error {
 			return fmt.Errorf("open path %s: %w", p.name, err)
 		}
 		f.packers[t.ID] = packer
+		if t.Kind == media.Video {
+			f.profile = profileOf(t.Codec, slices.Values(t.ParameterSets))
+		}
 		f.resync = f.resync || t.Kind == media.Video
 	}
 	p.mu.Unlock()
@@ -92,11 +97,11 @@ func (f *feed) Write(pkt media.Packet) error {
 	}
 	var gone []*viewer
 	if f.turned(packer, pkt) {
-		gone = p.reordered()
+		gone = p.unfit()
 		p.shifted = true
 	}
 	drops, wanted := f.pass(packer.unit(pkt))
-	shifted := p.shifted
+	shifted, flaw := p.shifted, f.flaw()
 	p.shifted = false
 	p.mu.Unlock()
 	for reason, n := range drops {
@@ -109,7 +114,7 @@ func (f *feed) Write(pkt media.Packet) error {
 		p.tellDemand()
 	}
 	for _, v := range gone {
-		go v.close("the stream has B-frames, which browsers do not show in order")
+		go v.close("the stream comes " + flaw)
 	}
 	return nil
 }
@@ -126,26 +131,43 @@ func (f *feed) learn(packer *packer, pkt media.Packet) {
 	packer.measure(time.Now(), len(pkt.Data))
 }
 
-// turned reports that a stream has turned out to have B-frames. It needs path.mu.
+// turned reports that a stream has turned out to be unfit for browsers. It needs path.mu.
 func (f *feed) turned(packer *packer, pkt media.Packet) bool {
-	if f.name != "" || packer.track.Kind != media.Video || f.reorders {
+	if f.name != "" || packer.track.Kind != media.Video {
 		return false
 	}
-	f.reorders = f.order.mixed(pkt)
-	return f.reorders
+	f.order.add(pkt)
+	if pkt.Keyframe {
+		f.profile = cmp.Or(profileOf(packer.track.Codec, media.NALUs(pkt.Data)), f.profile)
+	}
+	before := f.unfit
+	f.unfit = before || f.flaw() != ""
+	return f.unfit && !before
 }
 
-// order watches the times of pictures as they are sent.
+// flaw says why browsers do not play the video as it is, whatever they offer; empty: they do. It needs path.mu.
+func (f *feed) flaw() string {
+	switch t := f.track(media.Video); {
+	case f.order.mixed:
+		return "with B-frames, which browsers do not show in order"
+	case t != nil && t.Codec == media.H264 && f.profile != "" && !slices.Contains([]string{"42", "4d", "58", "64"}, f.profile):
+		return "in a profile that browsers do not decode: they take 8 bits a sample and 4:2:0 only"
+	default:
+		return ""
+	}
+}
+
+// order watches the times of pictures as they are sent. They are mixed if that is not the order in which they are shown: B-frames
+// step back after each picture that they refer to, and x264 makes 16 of them in a row at most. A camera whose clock is set back
+// once, or now and then, makes none.
 type order struct {
+	mixed bool
 	last  time.Duration
 	backs int // steps back
 	since int // pictures since the last one
 }
 
-// mixed reports that pictures are not sent in the order in which they are shown: B-frames step back after each picture that
-// they refer to, of which one in 17 is the fewest that H.264 encoders are made to do. A camera whose clock is set back once, or
-// now and then, has none.
-func (o *order) mixed(pkt media.Packet) bool {
+func (o *order) add(pkt media.Packet) {
 	const near, enough = 32, 2
 	back := pkt.PTS < o.last && !pkt.Discontinuity
 	o.last = pkt.PTS
@@ -155,7 +177,7 @@ func (o *order) mixed(pkt media.Packet) bool {
 	if back {
 		o.backs, o.since = o.backs+1, 0
 	}
-	return o.backs >= enough
+	o.mixed = o.mixed || o.backs >= enough
 }
 
 // pass gives a unit to those that take it. It needs path.mu.

@@ -2,7 +2,6 @@ package webrtc
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"slices"
@@ -43,14 +42,16 @@ func (p *Path) choose(o offer) (plan, error) {
 	pl := plan{tracks: p.main.tracks}
 	pl.plain, _ = choose(o.video, pion.MimeTypeH264, "42")
 	var why string
-	switch direct, ok := choose(o.video, "video/"+string(main.Codec), profileOf(*main)); {
-	case ok && !p.main.reorders:
+	switch direct, ok := choose(o.video, "video/"+string(main.Codec), p.main.profile); {
+	case ok && p.main.flaw() == "":
 		pl.picture, pl.video = p.main, direct
 		if main.Codec == media.H264 {
 			pl.plain = direct // of a better profile, perhaps: a decoder of that takes all of H.264 below it
 		}
 	case ok:
-		why = "with B-frames, which browsers do not show in order"
+		why = p.main.flaw()
+	case main.Codec == media.H265 && p.main.profile != "":
+		why = "which is not in the offer with profile-id " + p.main.profile
 	default:
 		why = "which is not in the offer"
 	}
@@ -85,15 +86,6 @@ func (p *Path) chooseSound(o offer) (*feed, pion.RTPCodecParameters) {
 		}
 	}
 	return nil, pion.RTPCodecParameters{}
-}
-
-// profileOf is profile_idc of an H.264 track in hexadecimal, as in profile-level-id (RFC 6184 section 8.1); empty if it is
-// not known.
-func profileOf(t media.Track) string {
-	if t.Codec != media.H264 || len(t.ParameterSets) == 0 || len(t.ParameterSets[0]) < 2 {
-		return ""
-	}
-	return hex.EncodeToString(t.ParameterSets[0][1:2])
 }
 
 // join makes a viewer of an offer, and its answer. Its error is a refusal, or the server's own fault.

@@ -59,11 +59,14 @@ func parseOffer(text string) (offer, error) {
 	return o, nil
 }
 
-// choose returns the codec of that name that suits profile best; false: there is none.
+// choose returns the codec of that name that suits a profile (see profileOf) best; false: there is none.
 func choose(codecs []pion.RTPCodecParameters, mime, profile string) (pion.RTPCodecParameters, bool) {
 	best, score := pion.RTPCodecParameters{}, 0
 	for _, c := range codecs {
 		if !strings.EqualFold(c.MimeType, mime) {
+			continue
+		}
+		if strings.EqualFold(mime, pion.MimeTypeH265) && !decodes(c, profile) {
 			continue
 		}
 		points := 1

@@ -30,7 +30,7 @@ func TestOrder(t *testing.T) {
 		for i := range c.repeat {
 			for _, number := range c.times {
 				n++
-				if o.mixed(media.Packet{PTS: time.Duration(i*len(c.times)+number) * frameTime}) && at == 0 {
+				if o.add(media.Packet{PTS: time.Duration(i*len(c.times)+number) * frameTime}); o.mixed && at == 0 {
 					at = n
 				}
 			}
@@ -41,8 +41,9 @@ func TestOrder(t *testing.T) {
 	}
 	var o order
 	for i := range 10 {
-		if o.mixed(media.Packet{PTS: time.Duration(10-i) * frameTime, Discontinuity: true}) {
-			t.Error("new beginnings are taken for B-frames")
-		}
+		o.add(media.Packet{PTS: time.Duration(10-i) * frameTime, Discontinuity: true})
+	}
+	if o.mixed {
+		t.Error("new beginnings are taken for B-frames")
 	}
 }

@@ -33,9 +33,9 @@ func (v *viewer) faster(now time.Time) bool {
 	return true
 }
 
-// reordered is told that the stream has turned out to have B-frames: those that watch it as it is get it in another form, or
-// must go, since browsers would show its pictures in the wrong order. It needs path.mu.
-func (p *Path) reordered() (gone []*viewer) {
+// unfit is told that the stream has turned out to be one that browsers do not play: those that watch it as it is get it in
+// another form, or must go. It needs path.mu.
+func (p *Path) unfit() (gone []*viewer) {
 	browser := p.renditions[Browser]
 	for _, v := range p.viewers {
 		switch {

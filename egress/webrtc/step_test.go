@@ -137,7 +137,14 @@ func TestStreamTurnsOutToHaveBFrames(t *testing.T) {
 				t.Errorf("one that comes later: %v", err)
 			}
 			mustOpen(t, p, h264()) // the camera has come back, perhaps with other settings
-			s.watch(t, "cam", whep.Config{})
+			again := newEyes(t)
+			v = s.watch(t, "cam", whep.Config{OnPacket: again.packet})
+			write(0, true)
+			again.pictures(t, 1)
+			for _, n := range []int{3, 2, 6, 5} { // with the same
+				write(n, false)
+			}
+			mustGo(t, v)
 			continue
 		}
 		eventually(t, "the rendition is wanted", func() bool { return d.list() == "+browser" })

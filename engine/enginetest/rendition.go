@@ -48,7 +48,7 @@ func (o *RenditionTap) Announced() []media.Track {
 // camera's and of the enhanced pictures; all show what they are made of.
 func (s suite) renditions(t *testing.T) {
 	for name, delay := range map[string]int{ // pictures that the stream itself may hold back
-		H264: 0, BFrames: largestDelay, Odd: 0, TenBit: 0, FullRange: 0, Interlaced: 2, H265BFrames: largestDelay, MJPEG422: 0,
+		H264: 0, BFrames: largestDelay, Odd: 0, TenBit: 0, FourTwoTwo: 0, H265TenBit: 0, FullRange: 0, Interlaced: 2, H265BFrames: largestDelay, MJPEG422: 0,
 	} {
 		t.Run(name, func(t *testing.T) {
 			track, packets := Stream(t, name)

@@ -36,11 +36,11 @@ func publishWithSound(ctx context.Context, t *testing.T, clip, url string) {
 	}
 }
 
-// A browser gets what it can play of what it cannot: a picture with B-frames or as MJPEG comes as plain H.264, its frames
+// A browser gets what it can play of what it cannot: a picture with B-frames, of 10 bit or in another codec comes as plain H.264, its frames
 // matched with the enhanced ones, and AAC comes as Opus. Both are made while somebody watches, and said to be.
 func TestBrowserGetsWhatItCanPlay(t *testing.T) {
 	t.Parallel()
-	for name, params := range map[string]clip.Params{"B-frames": {BFrames: 3}, "H265": {Codec: clip.H265}} {
+	for name, params := range map[string]clip.Params{"B-frames": {BFrames: 3}, "H265": {Codec: clip.H265}, "10 bit": {Pixel: "yuv420p10le"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := deadline(t)
