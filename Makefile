@@ -27,6 +27,10 @@ setup: ## install packages, build FFmpeg, fetch ONNX Runtime (3 minutes once, th
 	@scripts/ffmpeg.sh
 	@scripts/onnxruntime.sh
 
+.PHONY: setup-gpu
+setup-gpu: ## fetch what an NVIDIA GPU needs beside its driver: CUDA 13, cuDNN 9, ONNX Runtime for them (1.4 GB once)
+	@scripts/setup_gpu.sh
+
 .PHONY: build
 build: setup ## .build/rave
 	@scripts/build.sh $(version)

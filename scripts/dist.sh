@@ -23,6 +23,7 @@ cp LICENSE deploy/rave.service "$stage/"
 cp README.md CHANGELOG.md rave.example.yaml "$stage/"
 cp -r docs "$stage/docs"
 cp --parents engine/model/train/README.md deploy/rave.service ingest/testsrc/clips/ATTRIBUTION.md "$stage/" # README points there
+cp --parents scripts/setup_gpu.sh scripts/lib.sh "$stage/"
 cp ingest/testsrc/clips/ATTRIBUTION.md "$licenses/demo-clips.md"
 cp ingest/testsrc/clips/LICENSE.* "$licenses/"
 
@@ -51,7 +52,7 @@ cp "$(go env GOROOT)/LICENSE" "$licenses/go" 2>/dev/null || true
     done
   done
 } >"$licenses/CONTENTS.txt"
-find "$stage" -type f -exec chmod u=rw,go=r {} +; chmod 755 "$stage/rave"
+find "$stage" -type f -exec chmod u=rw,go=r {} +; chmod 755 "$stage/rave" "$stage/scripts/setup_gpu.sh"
 
 say "packing"
 tar -C .build/dist --sort=name --mtime="@$(git log -1 --format=%ct)" --owner=0 --group=0 --numeric-owner --format=gnu -cf - "$name" | gzip -n -9 >".build/dist/$name.tar.gz"

@@ -23,13 +23,13 @@ progress() {
 # index the machine is set up for. pip checks the hash. Nothing of the wheel is run.
 fetch_wheel() {
   local directory=$1 name=$2 version=$3 sha256=$4 python=$5 work
-  python3 -m pip --version >/dev/null 2>&1 || die "python3 with pip is missing: run scripts/deps.sh build"
+  python3 -m pip --version >/dev/null 2>&1 || die "python3 with pip is missing: install Debian's python3-pip"
   mkdir -p "$(dirname "$directory")"
   work=$(mktemp -d "$directory.XXXXXX")
   printf '%s==%s --hash=sha256:%s\n' "$name" "$version" "$sha256" >"$work/requirements.txt"
   say "downloading $name $version from the Python package index"
   python3 -m pip download --quiet --no-deps --require-hashes --only-binary=:all: --implementation cp --python-version "$python" \
-    --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --dest "$work" -r "$work/requirements.txt" || { rm -rf "$work"; die "cannot download $name $version"; }
+    --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux2014_x86_64 --dest "$work" -r "$work/requirements.txt" || { rm -rf "$work"; die "cannot download $name $version"; }
   python3 -m zipfile -e "$work"/*.whl "$work/wheel"
   mv -T "$work/wheel" "$directory" 2>/dev/null || [ -e "$directory" ] # another run may have been first
   rm -rf "$work"

@@ -64,6 +64,6 @@ func report(ctx context.Context, w io.Writer, d *software.Device, caps engine.Ca
 	line("encode", caps.Encode, "software: libx264")
 	memory, source := memoryLimit()
 	line("memory", checkMemory(memory, source), fmt.Sprintf("%d MiB of %s", memory>>20, source))
-	fmt.Fprintf(w, "– %-10s not used: this version has no GPU backend yet; software serves every stage\n", "GPU")
+	reportGPU(w, probeGPU(ctx, d))
 	return healthy
 }

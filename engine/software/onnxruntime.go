@@ -91,7 +91,8 @@ func (d *Device) openLibrary(path string) error {
 	return nil
 }
 
-// libraries lists where ONNX Runtime may lie: the configured path only, or beside the binary, then the system's.
+// libraries lists where ONNX Runtime may lie: the configured path only, or beside the binary, then the system's. The build
+// for GPUs comes first where it has been set up, since a process has one ONNX Runtime for both.
 func (d *Device) libraries() []string {
 	if d.cfg.Library != "" {
 		return []string{d.cfg.Library}
@@ -102,8 +103,9 @@ func (d *Device) libraries() []string {
 			exe = real
 		}
 		dir := filepath.Dir(exe)
-		paths = append(paths, filepath.Join(dir, "libonnxruntime.so"), filepath.Join(dir, "lib", "libonnxruntime.so"),
-			filepath.Join(dir, "..", "lib", "rave", "libonnxruntime.so"))
+		for _, folder := range []string{".", "lib/gpu", "lib", "../lib/rave/gpu", "../lib/rave"} {
+			paths = append(paths, filepath.Join(dir, folder, "libonnxruntime.so"))
+		}
 	}
 	return append(paths, "libonnxruntime.so.1", "libonnxruntime.so")
 }

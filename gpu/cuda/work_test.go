@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -201,7 +202,7 @@ func TestLaunch(t *testing.T) {
 
 func TestLoadTellsTheCompilersLog(t *testing.T) {
 	anywhere(t, func(t *testing.T, c *cuda.Context, _ cuda.Library) {
-		if _, err := c.Load([]byte("this is no PTX")); err == nil || !strings.Contains(err.Error(), "load kernels (14 bytes)") || !strings.Contains(err.Error(), "ptxas") {
+		if _, err := c.Load([]byte(".version 6.0\n.target sm_70\n.address_size 64\nnonsense\n")); err == nil || !strings.Contains(err.Error(), "load kernels (53 bytes)") || !strings.Contains(err.Error(), "ptxas") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -268,6 +269,39 @@ func TestLost(t *testing.T) {
 		if !errors.Is(err, cuda.ErrLost) || !strings.Contains(err.Error(), "CUDA_ERROR_ILLEGAL_ADDRESS (an illegal memory access was encountered)") {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+// The same on a real GPU, in a process of its own.
+func TestLostForReal(t *testing.T) {
+	const lose = "RAVE_TEST_LOSE"
+	if fakes != nil {
+		t.Skip("needs a GPU: " + requireGPU + " is not set")
+	}
+	if os.Getenv(lose) == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLostForReal$", "-test.v")
+		cmd.Env = append(os.Environ(), lose+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	d := must[*cuda.Driver](t)(cuda.Open(cuda.System()))
+	c := must[*cuda.Context](t)(d.Retain(0))
+	s := must[*cuda.Stream](t)(c.NewStream())
+	m := must[*cuda.Module](t)(c.Load(scale))
+	f, err := m.Function("scale")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Launch(f, [3]uint32{1, 1, 1}, [3]uint32{1, 1, 1}, 0, cuda.Ptr(16), cuda.Ptr(16), uint32(1), float32(1)); err != nil {
+		t.Errorf("the launch itself: %v", err)
+	}
+	for what, err := range map[string]error{"waiting": s.Sync(), "allocation": errOf(c.Alloc(1)), "a stream": errOf(c.NewStream())} {
+		if !errors.Is(err, cuda.ErrLost) || errors.Is(err, cuda.ErrMemory) {
+			t.Errorf("%s: %v", what, err)
+		}
+		t.Log(what, err)
 	}
 }
 

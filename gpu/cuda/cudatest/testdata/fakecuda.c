@@ -215,9 +215,9 @@ CALL(cuEventElapsedTime, 1, (float *ms, event *from, event *to), {
 })
 
 CALL(cuModuleLoadDataEx, 1, (module **m, const void *image, unsigned n, int *options, void **values), {
-	if (!strstr(image, ".version")) {
+	if (!strstr(image, ".entry")) {
 		for (unsigned i = 0; i < n; i++) // 5: the error log's buffer
-			if (options[i] == 5) strcpy(values[i], "ptxas fatal : no .version\n");
+			if (options[i] == 5) strcpy(values[i], "ptxas application ptx input, line 1; fatal : no .entry\n");
 		code = INVALID_PTX;
 	} else {
 		*m = malloc(sizeof **m);
