@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"sync"
 	"time"
 
@@ -32,6 +33,9 @@ type Config struct {
 	Codecs []string // of video: "H264", "H265"; none: H264
 	TCP    bool     // ICE over TCP only
 	NoNACK bool     // lost packets are not asked for again
+	Hide   bool     // the offer has no candidates, like that of a browser that hides its addresses
+	// Relays are TURN servers: with any, only a relay's address is used. None: only this machine's.
+	Relays []webrtc.ICEServer
 	// Settings changes how ICE works; Change changes the answer before it is taken. They may be nil.
 	Settings func(*webrtc.SettingEngine)
 	Change   func(answer string) string
@@ -79,7 +83,11 @@ func Connect(ctx context.Context, cfg Config) (*Viewer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v.pc, err = api.NewPeerConnection(webrtc.Configuration{}); err != nil {
+	var how webrtc.Configuration
+	if len(cfg.Relays) > 0 {
+		how.ICEServers, how.ICETransportPolicy = cfg.Relays, webrtc.ICETransportPolicyRelay
+	}
+	if v.pc, err = api.NewPeerConnection(how); err != nil {
 		return nil, fmt.Errorf("whep: %w", err)
 	}
 	if err := v.connect(ctx); err != nil {
@@ -199,7 +207,11 @@ func (v *Viewer) connect(ctx context.Context) error {
 	if v.cfg.OnOffer != nil {
 		v.cfg.OnOffer()
 	}
-	if err := v.post(ctx, v.pc.LocalDescription().SDP); err != nil {
+	offered := v.pc.LocalDescription().SDP
+	if v.cfg.Hide {
+		offered = regexp.MustCompile(`(?m)^a=candidate:.*\n`).ReplaceAllString(offered, "")
+	}
+	if err := v.post(ctx, offered); err != nil {
 		return err
 	}
 	answer := v.Answer

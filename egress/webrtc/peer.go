@@ -28,7 +28,7 @@ type PeerConfig struct {
 // Bounds of time for what others answer.
 const (
 	resolveTimeout = 500 * time.Millisecond
-	gatherTimeout  = 2 * time.Second
+	gatherTimeout  = time.Second
 	partingTimeout = 500 * time.Millisecond
 )
 
@@ -40,7 +40,7 @@ func (s *Server) NewPeer(ctx context.Context, cfg PeerConfig) (*pion.PeerConnect
 		return nil, fmt.Errorf("new peer: %w", err)
 	}
 	api := pion.NewAPI(pion.WithMediaEngine(cfg.Media), pion.WithInterceptorRegistry(cfg.Interceptors), pion.WithSettingEngine(settings))
-	pc, err := api.NewPeerConnection(pion.Configuration{ICEServers: s.cfg.ICEServers, Certificates: []pion.Certificate{s.certificate}})
+	pc, err := api.NewPeerConnection(pion.Configuration{ICEServers: s.relays, Certificates: []pion.Certificate{s.certificate}})
 	if err != nil {
 		return nil, fmt.Errorf("new peer: %w", err)
 	}
@@ -58,41 +58,12 @@ func (s *Server) ClosePeer(pc *pion.PeerConnection) {
 	_ = pc.GracefulClose() // nothing is to be done about an error
 }
 
-// ufragOf is the name that the candidates of a description go by on the ports.
-func ufragOf(sdp string) string {
-	_, rest, _ := strings.Cut(sdp, "a=ice-ufrag:")
-	ufrag, _, _ := strings.Cut(rest, "\r\n")
-	return ufrag
-}
-
-// Answer answers an offer that has been set: with all candidates that are found in time.
-func (s *Server) Answer(ctx context.Context, pc *pion.PeerConnection) (string, error) {
-	answer, err := pc.CreateAnswer(nil)
-	if err != nil {
-		return "", fmt.Errorf("answer: %w", err)
-	}
-	gathered := pion.GatheringCompletePromise(pc)
-	if err := pc.SetLocalDescription(answer); err != nil {
-		return "", fmt.Errorf("answer: %w", err)
-	}
-	wait := time.NewTimer(gatherTimeout)
-	defer wait.Stop()
-	select {
-	case <-gathered:
-	case <-wait.C: // a STUN or TURN server that does not answer
-	case <-ctx.Done():
-		return "", fmt.Errorf("answer: %w", ctx.Err())
-	}
-	local := pc.LocalDescription().SDP
-	s.ufrags.Store(pc, ufragOf(local))
-	return local, nil
-}
-
 // settings are those of one peer, which is reached at extra, too.
 func (s *Server) settings(extra []netip.Addr) (pion.SettingEngine, error) {
 	var e pion.SettingEngine
 	e.LoggerFactory = signalling.Logger{Log: s.log}
-	e.SetICEUDPMux(s.udp)
+	e.SetNet(s.network)
+	e.SetICEUDPMux(s.udp.UDPMuxDefault) // pion looks at this type for how to treat loopback
 	e.SetICETCPMux(s.tcp)
 	e.SetNetworkTypes([]pion.NetworkType{pion.NetworkTypeUDP4, pion.NetworkTypeUDP6, pion.NetworkTypeTCP4, pion.NetworkTypeTCP6})
 	e.DisableActiveTCP(true)

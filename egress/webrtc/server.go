@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -51,10 +52,14 @@ type Server struct {
 	certificate pion.Certificate
 	seed        maphash.Seed // of RTP timestamps
 	socket      *batcher
-	udp         *ice.UDPMuxDefault
+	udp         *ice.UniversalUDPMuxDefault
 	tcp         *ice.TCPMuxDefault
 	listener    *limit.Listener
 	refusals    *limit.Refusals
+	network     network
+	reflexive   reflexive
+	relays      []pion.ICEServer
+	useless     atomic.Bool // the ICE servers are
 
 	mu      sync.Mutex
 	closed  bool
@@ -86,7 +91,11 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, log: cfg.Log, seed: maphash.MakeSeed(),
-		paths: map[string]*Path{},
+		paths: map[string]*Path{}, network: newNetwork(),
+	}
+	var err error
+	if s.reflexive.servers, s.relays, err = iceServers(cfg.ICEServers); err != nil {
+		return nil, fmt.Errorf("webrtc server: %w", err)
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -131,7 +140,8 @@ func (s *Server) listen() error {
 	logger := signalling.Logger{Log: s.log}.NewLogger("ice")
 	s.refusals = limit.NewRefusals(s.log)
 	s.listener = limit.New(tcp, s.connections())
-	s.udp = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: logger, UDPConn: s.socket})
+	s.udp = ice.NewUniversalUDPMuxDefault(ice.UniversalUDPMuxParams{Logger: logger, UDPConn: s.socket, Net: s.network})
+	s.reflexive.mux = s.udp
 	s.tcp = ice.NewTCPMuxDefault(ice.TCPMuxParams{
 		Listener: impatient{s.listener, s.cfg.WriteTimeout}, Logger: logger, ReadBufferSize: 64,
 		FirstStunBindTimeout: s.cfg.WriteTimeout, AliveDurationForConnFromStun: s.cfg.WriteTimeout,

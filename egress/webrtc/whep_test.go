@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -204,33 +202,6 @@ func TestResource(t *testing.T) {
 	}
 	res, body = ask(t, "DELETE", s.url+where, "", "")
 	wantProblem(t, "DELETE again", res, body, 404, "no such viewer")
-}
-
-// Browsers are told the ICE servers with their credentials, and an answer does not wait long for one that says nothing.
-func TestICEServers(t *testing.T) {
-	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	s := serve(t, Config{ICEServers: []pion.ICEServer{
-		{URLs: []string{"stun:" + silent.LocalAddr().String()}},
-		{URLs: []string{"turn:" + silent.LocalAddr().String() + "?transport=udp"}, Username: "rave", Credential: `a"b`},
-	}})
-	mustOpen(t, s.Path("cam", PathConfig{}), h264())
-	began := time.Now()
-	res, answer := ask(t, "POST", s.url+"/cam/whep", "application/sdp", crlf(goodOffer))
-	if d := time.Since(began); res.StatusCode != http.StatusCreated || d > gatherTimeout+time.Second || !strings.Contains(answer, " typ host") {
-		t.Errorf("status %d after %v: %s", res.StatusCode, d, answer)
-	}
-	want := []string{`<stun:` + silent.LocalAddr().String() + `>; rel="ice-server"`, `<turn:` + silent.LocalAddr().String() +
-		`?transport=udp>; rel="ice-server"; username="rave"; credential="a\"b"; credential-type="password"`}
-	if got := res.Header.Values("Link"); !slices.Equal(got, want) {
-		t.Errorf("links %q, want %q", got, want)
-	}
-	if res, _ := ask(t, "OPTIONS", s.url+"/cam/whep", "", ""); !slices.Equal(res.Header.Values("Link"), want) {
-		t.Errorf("OPTIONS: links %q", res.Header.Values("Link"))
-	}
 }
 
 func TestMaxViewers(t *testing.T) {
