@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"time"
 
 	"rave/config"
@@ -153,9 +154,7 @@ func (s *stream) status() web.Stream {
 	if state.Phase == ingest.Waiting && state.Next > 0 {
 		st.NextTry = state.Since.Add(state.Next)
 	}
-	for _, name := range now.cfg.Quality {
-		st.Enhancers = append(st.Enhancers, web.Enhancer{Name: name, Share: snap.Shares[name], Reason: snap.EnhancerErrors[name]})
-	}
+	st.Enhancers = qualityStatus(now.cfg.Quality, snap, state.Phase == ingest.Online && !asleep)
 	for i, w := range snap.Work {
 		st.Stages = append(st.Stages, web.Stage{Name: w.Stage, Wait: latency(snap.Wait[i]), Work: latency(w)})
 	}
@@ -163,6 +162,24 @@ func (s *stream) status() web.Stream {
 		st.Drops = append(st.Drops, web.Drop{Stage: d.Stage, Reason: d.Reason, Count: d.Count})
 	}
 	return st
+}
+
+// qualityStatus lists the enhancers of a stream, with why they do not serve. What is better than the one that serves and has not been
+// opened yet is loading, if pictures come; what is worse may never be opened.
+func qualityStatus(quality []string, snap stats.Snapshot, on bool) []web.Enhancer {
+	serves := slices.Index(quality, snap.Enhancer)
+	if serves < 0 { // none yet: the best one is opened first
+		serves = 1
+	}
+	all := make([]web.Enhancer, len(quality))
+	for i, name := range quality {
+		why, opened := snap.Enhancers[name]
+		if on && !opened && i < serves {
+			why.Code = stats.TroubleLoading
+		}
+		all[i] = web.Enhancer{Name: name, Share: snap.Shares[name], Reason: why.Text, ReasonCode: why.Code}
+	}
+	return all
 }
 
 // stalled says why a stream whose camera delivers has no enhanced picture; empty if it has, or may have soon.
@@ -178,8 +195,10 @@ func stalled(snap stats.Snapshot, online, woken time.Time) string {
 		return ""
 	}
 	reason := "the camera delivers, but no enhanced picture has been made for " + time.Since(last).Round(time.Second).String()
-	for _, why := range snap.EnhancerErrors {
-		reason += "; " + why
+	for _, why := range snap.Enhancers {
+		if why.Text != "" {
+			reason += "; " + why.Text
+		}
 	}
 	return reason
 }

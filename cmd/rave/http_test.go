@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +13,8 @@ import (
 	"rave/config"
 	web "rave/egress/http"
 	"rave/egress/rtsp"
+	"rave/engine"
+	"rave/engine/stats"
 )
 
 // A stream of the name of a page could not be reached, or would hide the page: the configuration refuses every one.
@@ -65,4 +69,45 @@ func TestTokensDoNotOpenRTSP(t *testing.T) {
 	if err := fmt.Sprint(who); strings.Contains(err, config.HashToken("x")) {
 		t.Errorf("printed: %s", err)
 	}
+}
+
+// Why an enhancer does not serve is said in words and in one word, from what the engine tells.
+func TestEnhancersSayWhyTheyDoNotServe(t *testing.T) {
+	st := stats.New(prometheus.NewRegistry()).Stream("cam")
+	quality := []string{"large", "small", "lanczos"}
+	check := func(what string, on bool, want ...string) {
+		t.Helper()
+		var codes []string
+		for i, e := range qualityStatus(quality, st.Snapshot(), on) {
+			codes = append(codes, e.ReasonCode)
+			if e.Name != quality[i] || (e.Reason != "") != (e.ReasonCode == "slow" || e.ReasonCode == "failed") {
+				t.Errorf("%s: %+v", what, e)
+			}
+		}
+		if !slices.Equal(codes, want) {
+			t.Errorf("%s: %q, %q is wanted", what, codes, want)
+		}
+	}
+	check("no picture yet", true, "loading", "", "")
+	check("the camera is away", false, "", "", "")
+	st.RungLoaded("lanczos", nil)
+	st.RungChanged("", "lanczos", engine.ChangeLoaded)
+	st.Made("lanczos", 1)
+	check("the last resort is there at once", true, "loading", "loading", "")
+	st.RungLoaded("large", errors.New("no such file"))
+	st.RungLoaded("small", nil)
+	check("one is missing, the next may serve", true, "failed", "", "")
+	st.RungLoaded("large", nil)
+	st.RungChanged("lanczos", "large", engine.ChangeLoaded)
+	st.Made("large", 1)
+	check("the best serves", true, "", "", "")
+	st.RungChanged("large", "small", engine.ChangeSlow)
+	st.RungChanged("small", "lanczos", engine.ChangeFailed)
+	st.Made("lanczos", 1)
+	check("too slow, and broken", true, "slow", "failed", "")
+	st.RungLoaded("small", nil)
+	st.WorkerRestarted("killed")
+	check("another worker", true, "slow", "loading", "")
+	st.SessionStarted()
+	check("another session", true, "loading", "loading", "")
 }

@@ -156,11 +156,11 @@ func TestAnotherSessionTakesOver(t *testing.T) {
 		o.RungChanged("live-x2", "lanczos", engine.ChangeSlow)
 	}
 	say(before)
-	if frames, why := s.enhanced.Stats().Frames, s.stats.Snapshot().EnhancerErrors; frames != 0 || len(why) != 0 {
+	if frames, why := s.enhanced.Stats().Frames, s.stats.Snapshot().Enhancers; frames != 0 || len(why) != 0 {
 		t.Errorf("the session before has passed %d pictures on, and said %v", frames, why)
 	}
 	say(now)
-	if frames, why := s.enhanced.Stats().Frames, s.stats.Snapshot().EnhancerErrors; frames != 1 || len(why) != 1 {
+	if frames, why := s.enhanced.Stats().Frames, s.stats.Snapshot().Enhancers; frames != 1 || why["live-x2"].Code != stats.TroubleSlow {
 		t.Errorf("the session has passed %d pictures on, and said %v", frames, why)
 	}
 }

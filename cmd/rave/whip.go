@@ -43,20 +43,20 @@ func (a *app) whip(name string) web.MediaHandler {
 			return endpoint
 		}
 		if s.configured().cfg.Source.Publish() {
-			return closedDoor{http.StatusServiceUnavailable, "WebRTC is off, so only RTSP can publish: set webrtc.max_viewers to more than 0"}
+			return closedDoor{http.StatusServiceUnavailable, "webrtc.max_viewers", "WebRTC is off, so only RTSP can publish: set webrtc.max_viewers to more than 0"}
 		}
-		return closedDoor{http.StatusForbidden, "stream " + name + ` has a source of its own: to publish to it configure "source: publish"`}
+		return closedDoor{http.StatusForbidden, "streams." + name + ".source", "stream " + name + ` has a source of its own: to publish to it configure "source: publish"`}
 	}
 	return nil
 }
 
 // closedDoor answers those that nobody lets in.
 type closedDoor struct {
-	status int
-	reason string
+	status      int
+	key, reason string // the setting that would let them in, and why it does not
 }
 
 // ServeHTTP implements web.MediaHandler.
 func (d closedDoor) ServeHTTP(_ context.Context, w http.ResponseWriter, _ *http.Request, _ string) {
-	problem.Write(w, d.status, "%s", d.reason)
+	problem.WriteKey(w, d.status, d.key, "%s", d.reason)
 }

@@ -38,7 +38,7 @@ func (s *Server) knownHost(r *http.Request) bool {
 func (s *Server) refuseHost(w http.ResponseWriter, r *http.Request) {
 	s.refusals.Add(limit.UnknownHost, "a request for a host that this server does not know was refused; add it to http.hosts if it is this machine",
 		"host", r.Host, "from", r.RemoteAddr)
-	problem.Write(w, http.StatusMisdirectedRequest, "this server does not know itself as %q, and nobody needs to log in: if that is its name, "+
+	problem.WriteKey(w, http.StatusMisdirectedRequest, "http.hosts", "this server does not know itself as %q, and nobody needs to log in: if that is its name, "+
 		"add it to http.hosts in the configuration", r.Host)
 }
 

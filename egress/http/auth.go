@@ -69,6 +69,9 @@ func (v visitor) may(permission, stream string) bool {
 	return v.gate.auth.May(v.user, permission, stream)
 }
 
+// settingUsers is the key of the configuration that says who may do what.
+const settingUsers = "users"
+
 // Why a visitor is not let in, beside the errors of limit.Guard.
 var (
 	errStranger = errors.New("log in, as a user of the configuration or with a bearer token")
@@ -199,14 +202,14 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &lacks):
 		s.refusals.Add(limit.NoPermission, "a user lacks a permission", "user", lacks.user, "permission", lacks.permission, "path", r.URL.Path)
 		if !navigates(r) {
-			problem.Write(w, http.StatusForbidden, "%v", err)
+			problem.WriteKey(w, http.StatusForbidden, settingUsers, "%v", err)
 			return
 		}
 		askToLogIn(w, err)
 	case errors.Is(err, errStranger):
 		askToLogIn(w, err)
 	case errors.Is(err, errOpen):
-		problem.Write(w, http.StatusForbidden, "%v", err)
+		problem.WriteKey(w, http.StatusForbidden, settingUsers, "%v", err)
 	case errors.Is(err, limit.ErrGuessing):
 		w.Header().Set("Retry-After", "60")
 		problem.Write(w, http.StatusTooManyRequests, "%v", err)

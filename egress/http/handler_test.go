@@ -131,7 +131,7 @@ func TestEscaping(t *testing.T) {
 		st.Streams = append(st.Streams, Stream{
 			Name: evil, Source: evil, State: state, Reason: evil, Plan: evil, EnhancedURL: evil, OriginalURL: evil,
 			Input: Video{Codec: evil, Size: evil, Frames: 1}, Output: Video{Codec: evil, Size: evil}, Enhancer: evil,
-			Enhancers: []Enhancer{{evil, .5, evil}}, Stages: []Stage{{Name: evil}}, Drops: []Drop{{evil, evil, 1}},
+			Enhancers: []Enhancer{{evil, .5, evil, evil}}, Stages: []Stage{{Name: evil}}, Drops: []Drop{{evil, evil, 1}},
 		})
 	}
 	s := newServer(t, Config{Status: func() Status { return st }})

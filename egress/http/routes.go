@@ -131,7 +131,7 @@ func (s *Server) enter(rt route) http.Handler {
 			return
 		}
 		if err := s.crossOrigin(r, rt.cross && !e.own); err != nil {
-			problem.Write(w, http.StatusForbidden, "%v", err)
+			problem.WriteKey(w, http.StatusForbidden, "http.origins", "%v", err)
 			return
 		}
 		v, err := s.admit(r, e.needs)

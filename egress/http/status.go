@@ -105,6 +105,8 @@ type Enhancer struct {
 	Name   string  `json:"name"`
 	Share  float64 `json:"share"`            // of the pictures since start, 0 to 1
 	Reason string  `json:"reason,omitempty"` // why it does not serve
+	// ReasonCode is that for programs: "slow", "failed" or "loading", which needs no more words. Empty if it serves or could.
+	ReasonCode string `json:"reason_code,omitempty"`
 }
 
 // Latency summarises durations in milliseconds.

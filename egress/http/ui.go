@@ -101,7 +101,7 @@ func (s *Server) publishPage(w http.ResponseWriter, r *http.Request, _ visitor) 
 	case i < 0:
 		noStream(w, name)
 	case !streams[i].Publish:
-		problem.Write(w, http.StatusForbidden, `stream %s has a source of its own: to publish to it configure "source: publish"`, name)
+		problem.WriteKey(w, http.StatusForbidden, "streams."+name+".source", `stream %s has a source of its own: to publish to it configure "source: publish"`, name)
 	default:
 		document(w, http.StatusOK, s.ui.documents["publish.html"])
 	}

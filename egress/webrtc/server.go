@@ -263,7 +263,7 @@ func (s *Server) admit() error {
 		return signalling.Refuse(http.StatusServiceUnavailable, "closing", "RAVE is ending", "RAVE is ending: try again when it has started")
 	case s.viewers >= s.cfg.MaxViewers:
 		return signalling.Refuse(http.StatusServiceUnavailable, "too-many-viewers", "Too many viewers",
-			"there are %d viewers, and no more are allowed: raise webrtc.max_viewers", s.viewers)
+			"there are %d viewers, and no more are allowed: raise webrtc.max_viewers", s.viewers).Setting("webrtc.max_viewers")
 	}
 	s.viewers++
 	return nil

@@ -212,7 +212,7 @@ func TestMaxViewers(t *testing.T) {
 	s.watch(t, "cam", whep.Config{})
 	_, err := whep.Connect(t.Context(), whep.Config{URL: s.url + "/cam/whep"})
 	var status *whep.StatusError
-	if !errors.As(err, &status) || status.Code != 503 || status.Header.Get("Retry-After") == "" || !strings.Contains(status.Body, "webrtc.max_viewers") {
+	if !errors.As(err, &status) || status.Code != 503 || status.Header.Get("Retry-After") == "" || !strings.Contains(status.Body, `"key":"webrtc.max_viewers"`) {
 		t.Errorf("the third viewer: %v", err)
 	}
 	if s.Refused()["viewers"] != 1 {

@@ -18,6 +18,7 @@ type Problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"` // what is wrong with this request, and the fix
+	Key    string `json:"key,omitempty"`    // the setting that changes it, such as "http.hosts" (RFC 9457 section 3.2); "": none
 }
 
 // Write answers a request with a problem. Other headers, such as Retry-After, are set before.
@@ -39,4 +40,9 @@ func (p Problem) Write(w http.ResponseWriter) {
 // Write answers a request with a status and what is wrong.
 func Write(w http.ResponseWriter, status int, format string, args ...any) {
 	Problem{Status: status, Detail: fmt.Sprintf(format, args...)}.Write(w)
+}
+
+// WriteKey is Write, for what a setting changes.
+func WriteKey(w http.ResponseWriter, status int, key, format string, args ...any) {
+	Problem{Status: status, Detail: fmt.Sprintf(format, args...), Key: key}.Write(w)
 }

@@ -14,10 +14,13 @@ func TestWrite(t *testing.T) {
 		text  string
 	}{
 		{func(w http.ResponseWriter) { Write(w, 404, "no stream %q", `a"<b>`) },
-			Problem{"", "Not Found", 404, `no stream "a\"<b>"`},
+			Problem{"", "Not Found", 404, `no stream "a\"<b>"`, ""},
 			`{"title":"Not Found","status":404,"detail":"no stream \"a\\\"\u003cb\u003e\""}` + "\n"},
 		{func(w http.ResponseWriter) { Problem{Type: "urn:x", Title: "T", Status: 406}.Write(w) },
-			Problem{"urn:x", "T", 406, ""}, `{"type":"urn:x","title":"T","status":406}` + "\n"},
+			Problem{"urn:x", "T", 406, "", ""}, `{"type":"urn:x","title":"T","status":406}` + "\n"},
+		{func(w http.ResponseWriter) { WriteKey(w, 421, "http.hosts", "not %s", "us") },
+			Problem{"", "Misdirected Request", 421, "not us", "http.hosts"},
+			`{"title":"Misdirected Request","status":421,"detail":"not us","key":"http.hosts"}` + "\n"},
 	} {
 		w := httptest.NewRecorder()
 		w.Header().Set("Content-Length", "1")

@@ -18,8 +18,14 @@ type Refusal struct{ problem.Problem }
 func (r Refusal) Error() string { return r.Detail }
 
 // Refuse makes a Refusal; kind tells programs which one it is.
-func Refuse(status int, kind, title, detail string, args ...any) error {
+func Refuse(status int, kind, title, detail string, args ...any) Refusal {
 	return Refusal{problem.Problem{Type: "urn:rave:problem:" + kind, Title: title, Status: status, Detail: fmt.Sprintf(detail, args...)}}
+}
+
+// Setting returns the Refusal with the setting that changes it.
+func (r Refusal) Setting(key string) Refusal {
+	r.Key = key
+	return r
 }
 
 // Codecs lists the codecs of one medium (RFC 8866 section 6.6). What has no rtpmap has a static payload type (RFC 3551

@@ -85,20 +85,20 @@ rave_encoded_bytes_total{stream="cam"} 1500
 	}
 	snap := s.Snapshot()
 	if snap.Made != 2 || snap.Decoded != 2 || snap.Shares["lanczos"] != 0.5 || snap.Enhancer != "lanczos" ||
-		snap.EnhancerErrors["live-x2"] == "" || snap.Total.P50 != 40*time.Millisecond || snap.Drops[0].Count != 3 {
+		snap.Enhancers["live-x2"] != (Trouble{TroubleFailed, "no such file"}) || snap.Total.P50 != 40*time.Millisecond || snap.Drops[0].Count != 3 {
 		t.Errorf("snapshot %+v", snap)
 	}
 	s.RungLoaded("live-x2", nil)
-	if e := s.Snapshot().EnhancerErrors; len(e) != 0 {
+	if e, known := s.Snapshot().Enhancers["live-x2"]; !known || e != (Trouble{}) {
 		t.Errorf("an enhancer that loads later still has its error: %v", e)
 	}
 	s.RungChanged("live-x2", "lanczos", engine.ChangeSlow)
-	if snap := s.Snapshot(); !strings.Contains(snap.EnhancerErrors["live-x2"], "too slow") {
-		t.Errorf("why another one serves is not said: %v", snap.EnhancerErrors)
+	if snap := s.Snapshot(); snap.Enhancers["live-x2"].Code != TroubleSlow || !strings.Contains(snap.Enhancers["live-x2"].Text, "too slow") {
+		t.Errorf("why another one serves is not said: %v", snap.Enhancers)
 	}
 	s.RungChanged("lanczos", "live-x2", engine.ChangeFast)
-	if snap := s.Snapshot(); len(snap.EnhancerErrors) != 0 {
-		t.Errorf("it serves again: %v", snap.EnhancerErrors)
+	if snap := s.Snapshot(); snap.Enhancers["live-x2"] != (Trouble{}) {
+		t.Errorf("it serves again: %v", snap.Enhancers)
 	}
 	err = testutil.GatherAndCompare(reg, strings.NewReader(`
 # HELP rave_enhancer_changes_total Changes from one enhancer to another, by reason (loaded, slow, fast, failed, asked; left_out: none, since it was too slow before it served).
@@ -111,7 +111,7 @@ rave_enhancer_changes_total{from="live-x2",reason="slow",stream="cam",to="lanczo
 	}
 	s.RungLoaded("live-x2", errors.New("no such file"))
 	s.SessionStarted()
-	if e := s.Snapshot().EnhancerErrors; len(e) != 0 {
+	if e := s.Snapshot().Enhancers; len(e) != 0 {
 		t.Errorf("another session has the errors of the one before: %v", e)
 	}
 	s.Forget()

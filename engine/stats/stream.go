@@ -25,6 +25,19 @@ type Latency struct {
 	P50, P95, P99 time.Duration
 }
 
+// Why an enhancer does not serve, for programs.
+const (
+	TroubleSlow    = "slow"    // it cannot hold the frame rate
+	TroubleFailed  = "failed"  // it cannot be opened, or failed while it served
+	TroubleLoading = "loading" // it has not been opened yet
+)
+
+// Trouble is why an enhancer does not serve.
+type Trouble struct {
+	Code string // one of the above; "": nothing is wrong
+	Text string // for people; empty while it loads
+}
+
 // Snapshot is what the page shows of a stream.
 type Snapshot struct {
 	Plan             string
@@ -39,7 +52,7 @@ type Snapshot struct {
 	Enhancer         string             // that made the last picture
 	Shares           map[string]float64 // of the pictures since start, by enhancer
 	Drops            []Drop
-	EnhancerErrors   map[string]string // why a rung could not be opened
+	Enhancers        map[string]Trouble // those that were opened, or not
 	LastEnhancedSeen time.Time
 }
 
@@ -64,7 +77,7 @@ type Stream struct {
 	minute   map[string]*meter // pictures by enhancer
 	shared   time.Time         // when the shares were last told
 	drops    map[[2]string]int64
-	errors   map[string]string
+	rungs    map[string]Trouble // what is known of enhancers, by name
 	last     time.Time
 }
 
@@ -78,7 +91,7 @@ func (s *Stats) Stream(name string) *Stream {
 	st := &Stream{
 		stats: s, name: name, work: map[string]*window{}, wait: map[string]*window{},
 		decoded: newMeter(rateSeconds), made: newMeter(rateSeconds), bytesIn: newMeter(rateSeconds), bytesOut: newMeter(rateSeconds),
-		shares: map[string]int64{}, minute: map[string]*meter{}, drops: map[[2]string]int64{}, errors: map[string]string{},
+		shares: map[string]int64{}, minute: map[string]*meter{}, drops: map[[2]string]int64{}, rungs: map[string]Trouble{},
 	}
 	for _, stage := range []string{engine.StageDecode, engine.StageEnhance, engine.StageEncode} {
 		st.work[stage], st.wait[stage] = &window{}, &window{}
@@ -195,8 +208,8 @@ func (s *Stream) RungLoaded(rung string, err error) {
 	s.stats.rungs.WithLabelValues(s.name, rung, result).Inc()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if delete(s.errors, rung); err != nil {
-		s.errors[rung] = err.Error()
+	if s.rungs[rung] = (Trouble{}); err != nil {
+		s.rungs[rung] = Trouble{TroubleFailed, err.Error()}
 	}
 }
 
@@ -205,17 +218,21 @@ func (s *Stream) RungChanged(from, to, reason string) {
 	s.stats.changes.WithLabelValues(s.name, from, to, reason).Inc()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if delete(s.errors, to); reason == engine.ChangeSlow || reason == engine.ChangeLeftOut {
-		s.errors[from] = from + " is too slow for this stream on this machine; it returns by itself when it can hold the frame rate"
+	s.rungs[to] = Trouble{}
+	switch reason {
+	case engine.ChangeSlow, engine.ChangeLeftOut:
+		s.rungs[from] = Trouble{TroubleSlow, from + " is too slow for this stream on this machine; it returns by itself when it can hold the frame rate"}
+	case engine.ChangeFailed:
+		s.rungs[from] = Trouble{TroubleFailed, from + " has failed while it served; it is tried again by itself, and the log says why it failed"}
 	}
 }
 
-// SessionStarted says that what follows comes from another session: why an enhancer of the one before could not be
-// opened is of no interest any more.
+// SessionStarted says that what follows comes from another session: which enhancers the one before could open is of no
+// interest any more.
 func (s *Stream) SessionStarted() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	clear(s.errors)
+	clear(s.rungs)
 }
 
 // Waiting implements engine.Observer.
@@ -230,9 +247,12 @@ func (s *Stream) Camera(codec string) {
 	s.codec = codec
 }
 
-// WorkerRestarted counts a worker process that was replaced.
+// WorkerRestarted counts a worker process that was replaced. What it had opened is to be opened again.
 func (s *Stream) WorkerRestarted(reason string) {
 	s.stats.restarts.WithLabelValues(s.name, reason).Inc()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.rungs, func(_ string, why Trouble) bool { return why == Trouble{} })
 }
 
 // Online reports whether the source delivers.
@@ -257,7 +277,7 @@ func (s *Stream) Snapshot() Snapshot {
 		FPSIn: s.decoded.rate(now), FPSOut: s.made.rate(now), BitrateIn: 8 * s.bytesIn.rate(now), BitrateOut: 8 * s.bytesOut.rate(now),
 		Decoded: int64(s.decoded.total), Made: int64(s.made.total),
 		Total: s.total.summary(engine.StageTotal), Enhancer: s.enhancer, Shares: map[string]float64{},
-		EnhancerErrors: maps.Clone(s.errors), LastEnhancedSeen: s.last,
+		Enhancers: maps.Clone(s.rungs), LastEnhancedSeen: s.last,
 	}
 	for _, stage := range []string{engine.StageDecode, engine.StageEnhance, engine.StageEncode} {
 		snap.Work = append(snap.Work, s.work[stage].summary(stage))

@@ -230,6 +230,7 @@ type streamStatus struct {
 		Name   string  `json:"name"`
 		Share  float64 `json:"share"`
 		Reason string  `json:"reason"`
+		Code   string  `json:"reason_code"`
 	} `json:"enhancers"`
 	Readers struct {
 		Enhanced int `json:"enhanced"`

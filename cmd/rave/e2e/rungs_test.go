@@ -29,13 +29,13 @@ func TestRungs(t *testing.T) {
 	wait(ctx, t, ofStrict, 3) // however slow, it serves
 	p.says(ctx, `WARN.*too slow.*enhancer=luma-slow-x2 ms_per_picture=\S+ ms_between_pictures=40`)
 	p.until(ctx, "cam", "the next entry serves", func(s streamStatus) bool {
-		return s.Enhancer == "luma-copy-x2" && s.Enhancers[0].Reason != "" && s.Enhancers[1].Reason == ""
+		return s.Enhancer == "luma-copy-x2" && s.Enhancers[0].Reason != "" && s.Enhancers[0].Code == "slow" && s.Enhancers[1].Reason+s.Enhancers[1].Code == ""
 	})
 	wait(ctx, t, r, slowFPS)
 	cam.Kill()
 	startCamera(ctx, t, camera.Config{Clip: path, FPS: 1, Listen: address(cam.URL)})
 	s := p.until(ctx, "cam", "the better entry returns", func(s streamStatus) bool { return s.Enhancer == "luma-slow-x2" })
-	if s.Enhancers[0].Reason != "" || s.Enhancers[1].Share == 0 {
+	if s.Enhancers[0].Reason+s.Enhancers[0].Code != "" || s.Enhancers[1].Share == 0 {
 		t.Errorf("it serves, and the status is %+v", s)
 	}
 	wait(ctx, t, r, 3)

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { followClock, watchStreams } from "../ui/js/api.js";
+import { followClock, problemOf, watchStreams } from "../ui/js/api.js";
 import { choose } from "../ui/js/message.js";
 
 // world stands in for the browser: event sources that say what the test wants, and requests that are answered when it wants.
@@ -105,4 +105,15 @@ test("RAVE's clock is asked for where every viewer may ask", async (t) => {
   await settled();
   requests[1].answer({}, 403);
   await assert.rejects(asked, (problem) => problem.denied);
+});
+
+test("a problem is read with the setting that changes it", async () => {
+  const answer = (body, type = "application/problem+json") => new Response(body, { status: 403, headers: { "Content-Type": type } });
+  const said = await problemOf(answer(JSON.stringify({ title: "Forbidden", status: 403, detail: "not this page", key: "http.origins" })));
+  assert.deepEqual([said.title, said.detail, said.key, said.status], ["You may not do this", "not this page", "http.origins", 403]);
+  assert.equal(choose({ link: { problem: said }, players: { enhanced: { phase: "waiting" } } }).key, "http.origins");
+  const typed = await problemOf(answer(JSON.stringify({ type: "urn:x", title: "Own title" })));
+  assert.deepEqual([typed.title, typed.key], ["Own title", ""]);
+  assert.equal((await problemOf(answer("not JSON"))).title, "You may not do this");
+  assert.equal((await problemOf(answer("a proxy's page", "text/html"))).detail, "a proxy's page");
 });

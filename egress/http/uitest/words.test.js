@@ -16,7 +16,7 @@ test("what matters most is said", () => {
   const refused = { phase: "waiting", problem: { title: "WebRTC cannot connect", detail: "Tried it.", key: "webrtc.tcp_listen" } };
   const down = { problem: { title: "RAVE does not answer", detail: "" } };
   const slow = { ...fine.stream, enhancer: "lanczos", enhancers: [
-    { name: "live-x2", reason: "live-x2 is too slow for this stream on this machine; it returns by itself when it can hold the frame rate" }, { name: "lanczos" }] };
+    { name: "live-x2", reason: "live-x2 hält die Bildrate nicht", reason_code: "slow" }, { name: "lanczos" }] };
   const cases = {
     "no link": [{ link: down, stream: away, players: { enhanced: refused } }, { kind: "bad", dim: true, title: /does not answer/, detail: /Trying again/ }],
     "no link, but it plays": [{ link: down }, { kind: "warn", dim: false, title: /does not answer/ }],
@@ -28,9 +28,10 @@ test("what matters most is said", () => {
     "nothing is made": [{ stream: { ...fine.stream, reason: "no enhanced picture for 5s" } }, { kind: "bad", dim: true, title: /no enhanced picture/ }],
     "connecting": [{ players: { enhanced: { phase: "connecting" } } }, { kind: "wait", dim: false, title: /Connecting/ }],
     "no original": [{ players: { enhanced: playing, original: refused } }, { kind: "warn", dim: false, title: /^Only the enhanced picture: webRTC/ }],
-    "too slow": [{ stream: slow }, { kind: "warn", dim: false, title: /live-x2 is too slow/, detail: /^lanczos makes the picture instead\. It returns by itself/, key: "quality" }],
-    "broken": [{ stream: { ...slow, enhancers: [{ name: "x", reason: "no such file" }] } }, { kind: "warn", title: /x cannot be used/, key: "models" }],
-    "loading": [{ stream: { ...slow, enhancers: [{ name: "live-x2" }] } }, { kind: "wait", dim: false, title: /loading/ }],
+    "too slow": [{ stream: slow }, { kind: "warn", dim: false, title: /live-x2 is too slow/, detail: /^lanczos makes the picture instead\. The better one returns by itself when/, key: "quality" }],
+    "broken": [{ stream: { ...slow, enhancers: [{ name: "x", reason: "its input is too slow to read", reason_code: "failed" }] } },
+      { kind: "warn", title: /x cannot be used/, detail: /^lanczos makes the picture instead\. Its input is too slow to read\.$/, key: "models" }],
+    "loading": [{ stream: { ...slow, enhancers: [{ name: "live-x2", reason_code: "loading" }] } }, { kind: "wait", dim: false, title: /loading/ }],
   };
   for (const [what, [change, want]] of Object.entries(cases)) {
     const got = choose({ ...fine, ...change });
@@ -39,6 +40,7 @@ test("what matters most is said", () => {
       else assert.equal(got[key], value, `${what}: ${key}`);
     }
   }
+  assert.equal(choose({ ...fine, stream: { ...slow, enhancers: [{ name: "live-x2" }] } }), null, "loaded, and about to serve");
   assert.equal(counting(choose({ ...fine, stream: away }), "2025-03-01T12:00:05Z"), "for 5 s, next attempt in 4 s");
   assert.equal(counting({}, new Date()), "");
 });

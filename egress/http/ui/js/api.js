@@ -1,4 +1,4 @@
-// RAVE's own API. Errors are Problems: a title, what exactly, and where RAVE knows it, what to change (RFC 9457).
+// RAVE's own API. Errors are Problems: a title, what exactly, and where one changes it, the setting's key (RFC 9457).
 
 export class Problem extends Error {
   constructor({ title, detail = "", status = 0, key = "" }) {

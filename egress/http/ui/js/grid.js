@@ -52,7 +52,7 @@ class Wall {
 
   run() {
     watchStreams((streams) => this.#told(streams), (problem) => notice(
-      [problem.title + ".", problem.detail && sentence(problem.detail), "What you see is old.", problem.denied && "Reload the page to log in."].filter(Boolean).join(" ")));
+      [problem.title + ".", problem.detail && sentence(problem.detail), problem.key && `Setting: ${problem.key}.`, "What you see is old.", problem.denied && "Reload the page to log in."].filter(Boolean).join(" ")));
     this.#about();
     this.#asking = setInterval(() => this.#about(), 15000);
     followClock((ms) => { this.#clock = ms; }).catch(() => { /* the notice says it */ });

@@ -64,12 +64,19 @@ function fromEnhancer(stream) {
   const [best] = stream?.enhancers ?? [];
   if (!best || !stream.enhancer || stream.enhancer === best.name) return null;
   const instead = `${stream.enhancer} makes the picture instead.`;
-  if (!best.reason) return { kind: "wait", dim: false, title: `${best.name} is loading`, detail: instead };
-  const slow = /too slow/i.test(best.reason);
-  return {
-    kind: "warn", dim: false, title: slow ? `${best.name} is too slow for this machine` : `${best.name} cannot be used`,
-    detail: `${instead} ${sentence(best.reason.replace(/^.* is too slow [^;]*; /, ""))}`, key: slow ? "quality" : "models",
-  };
+  switch (best.reason_code) {
+    case "loading":
+      return { kind: "wait", dim: false, title: `${best.name} is loading`, detail: instead };
+    case "slow":
+      return {
+        kind: "warn", dim: false, title: `${best.name} is too slow for this machine`,
+        detail: `${instead} The better one returns by itself when it can hold the frame rate.`, key: "quality",
+      };
+    case "failed":
+      return { kind: "warn", dim: false, title: `${best.name} cannot be used`, detail: `${instead} ${sentence(best.reason)}`, key: "models" };
+    default: // it could serve, and will in a moment
+      return null;
+  }
 }
 
 const lower = (text) => text.charAt(0).toLowerCase() + text.slice(1);

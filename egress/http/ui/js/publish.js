@@ -18,7 +18,8 @@ const states = {
 
 class Publisher {
   #media = navigator.mediaDevices;
-  #stream = null; // of the camera
+  #stream = null; // of the camera; null while none is open
+  #openings = 0; // counted, since a choice may change while what was chosen before is being opened
   #connection = null;
   #senders = {};
   #wanted = false; // to publish
@@ -41,7 +42,7 @@ class Publisher {
     document.addEventListener("visibilitychange", () => this.#keepAwake());
   }
 
-  /** open opens the chosen camera, also while another one is being sent. */
+  /** open opens the chosen camera, also while another one is being sent. Of several calls the last one counts. */
   async open() {
     const problem = devices.impossible(window);
     if (problem) {
@@ -49,13 +50,20 @@ class Publisher {
       return;
     }
     this.#media.ondevicechange = () => this.#choices();
-    const microphone = byId("microphone");
+    const microphone = byId("microphone").value;
+    const turn = ++this.#openings;
     this.#close(); // many devices open one camera at a time
     try {
-      this.#use(await devices.open(this.#media, {
-        camera: byId("camera").value, microphone: microphone.value === "none" ? null : microphone.value, height: Number(byId("height").value),
-      }));
+      const stream = await devices.open(this.#media, {
+        camera: byId("camera").value, microphone: microphone === "none" ? null : microphone, height: Number(byId("height").value),
+      });
+      if (turn !== this.#openings) {
+        release(stream);
+        return;
+      }
+      this.#use(stream);
     } catch (error) {
+      if (turn !== this.#openings) return;
       this.stop();
       this.#show("closed");
       this.#say(error, true);
@@ -93,8 +101,9 @@ class Publisher {
       this.#show("closed");
       this.#say(new Problem({ title: "The camera is gone", detail: "It was unplugged, or the browser has taken it back." }), true);
     });
-    if (this.#senders.audio === undefined && this.#connection && audio) { // sound that the session was made without
-      this.#disconnect();
+    if (this.#senders.audio === undefined && this.#connection && audio) this.#disconnect(); // sound that the session was made without
+    if (this.#wanted && !this.#connection) { // also where an attempt was due while no camera was open
+      clearTimeout(this.#retry);
       this.#connect();
       return;
     }
@@ -104,22 +113,23 @@ class Publisher {
   }
 
   #close() {
-    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    if (this.#stream) release(this.#stream);
     this.#stream = null;
     byId("preview").srcObject = null;
   }
 
-  // choices fills the lists with the devices that there are now, the ones in use chosen.
+  // choices fills the lists with the devices that there are now. Chosen are those in use, or while none is, as before.
   async #choices() {
     const { cameras, microphones } = await devices.list(this.#media);
-    const used = (kind) => this.#stream?.getTracks().find((t) => t.kind === kind)?.getSettings().deviceId ?? "";
-    const fill = (id, options, chosen) => {
+    const fill = (id, kind, options) => {
       const select = byId(id);
+      const used = this.#stream?.getTracks().find((t) => t.kind === kind)?.getSettings().deviceId;
+      const chosen = this.#stream ? used ?? "none" : select.value;
       select.replaceChildren(...options.map((o) => el("option", { value: o.id, selected: o.id === chosen }, o.label)));
       select.disabled = options.length === 0;
     };
-    fill("camera", cameras, used("video"));
-    fill("microphone", [...microphones, { id: "none", label: "No sound" }], this.#stream && !used("audio") ? "none" : used("audio"));
+    fill("camera", "video", cameras);
+    fill("microphone", "audio", [...microphones, { id: "none", label: "No sound" }]);
   }
 
   #connect() {
@@ -208,6 +218,10 @@ class Publisher {
     setText(key.querySelector("code"), problem.key ?? "");
     byId("again").hidden = !again;
   }
+}
+
+function release(stream) {
+  for (const track of stream.getTracks()) track.stop();
 }
 
 new Publisher().open();
