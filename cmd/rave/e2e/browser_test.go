@@ -374,7 +374,7 @@ func TestPageAddsACamera(t *testing.T) {
 	w.until("and lives", `[...document.querySelectorAll("#wall > li")].some((li) => li.innerText.includes("gate") && li.innerText.includes("live") && li.querySelector("img.there"))`)
 }
 
-// Where the media cannot pass, the page says what was tried and which setting helps.
+// Where the media cannot pass, the page says what was tried and which setting helps, and goes on saying so while it tries again.
 func TestPageSaysWhatCannotConnect(t *testing.T) {
 	t.Parallel()
 	ctx := deadline(t)
@@ -382,9 +382,10 @@ func TestPageSaysWhatCannotConnect(t *testing.T) {
 	p := serve(ctx, t, settings{streams: fmt.Sprintf("  cam: {source: %q, quality: [lanczos]}", cam.URL)})
 	p.until(ctx, "cam", "it is enhanced", func(s streamStatus) bool { return s.Enhancer == "lanczos" })
 	// As behind a firewall that keeps all but HTTP back: what the answer names leads nowhere.
-	firewall := `const real = fetch; window.fetch = async (url, ...rest) => {
+	firewall := `const real = fetch; window.asked = 0; window.fetch = async (url, ...rest) => {
 		const response = await real(url, ...rest);
 		if (!String(url).endsWith("/whep")) return response;
+		asked++;
 		const body = (await response.text()).replace(/(a=candidate:\S+ \d+ \S+ \d+ \S+) \d+/g, "$1 9");
 		const blocked = new Response(body, {status: response.status, headers: response.headers});
 		Object.defineProperty(blocked, "url", {value: response.url});
@@ -393,5 +394,11 @@ func TestPageSaysWhatCannotConnect(t *testing.T) {
 	w := open(ctx, t, startBrowser(t), p, "/cam", desktop, firewall)
 	w.until("the page says what was tried, and the setting", `(() => { const m = document.getElementById("message");
 		return !m.hidden && m.innerText.includes("WebRTC cannot connect") && m.innerText.includes("127.0.0.1:9 (UDP)") && m.innerText.includes("Setting: webrtc."); })()`)
+	w.run(`window.gone = 0; new MutationObserver(() => gone++).observe(document.getElementById("message"), {attributeFilter: ["hidden"]}); 0`, nil)
+	w.until("both sides try again", "asked >= 4")
+	var gone int
+	if w.run("gone", &gone); gone > 0 {
+		t.Errorf("the message went or came %d times meanwhile", gone)
+	}
 	w.keep("stream-cannot-connect")
 }

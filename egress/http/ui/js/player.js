@@ -10,6 +10,7 @@ const firstWithin = 15000;
 export class Player {
   #backoff = new Backoff();
   #connection = null;
+  #open = false; // media can flow over it
   #timer = 0;
   #watch = 0;
   #lastPicture = 0;
@@ -41,6 +42,7 @@ export class Player {
 
   stop() {
     this.#stopped = true;
+    this.#open = false;
     clearTimeout(this.#timer);
     clearInterval(this.#watch);
     this.video.cancelVideoFrameCallback(this.#callback);
@@ -86,7 +88,10 @@ export class Player {
           this.given = names;
           this.on.state();
         },
-        open: () => { this.#lastPicture = performance.now(); },
+        open: () => {
+          this.#open = true;
+          this.#lastPicture = performance.now();
+        },
         end: (problem) => this.#again(problem),
       },
     });
@@ -95,23 +100,30 @@ export class Player {
   #again(problem) {
     this.#connection?.close();
     this.#connection = null;
+    this.#open = false;
     if (this.#stopped) return;
     this.#set("waiting", problem);
     if (problem.denied) return; // until somebody asks, or the stream comes back
     this.#timer = setTimeout(() => this.#connect(), this.#backoff.next());
   }
 
+  // A track that ends shows a last picture, a black one if there was none, which Chromium tells of like of any other: it is
+  // not from RAVE, and what went wrong is not over.
   #pictures() {
     const next = (now, metadata) => {
-      this.#lastPicture = performance.now();
-      if (this.state.phase !== "playing") {
-        this.#backoff.reset();
-        this.#set("playing", null);
-      }
-      this.on.frame(now, metadata);
+      if (this.#open) this.#came(now, metadata);
       this.#callback = this.video.requestVideoFrameCallback(next);
     };
     this.#callback = this.video.requestVideoFrameCallback(next);
+  }
+
+  #came(now, metadata) {
+    this.#lastPicture = performance.now();
+    if (this.state.phase !== "playing") {
+      this.#backoff.reset();
+      this.#set("playing", null);
+    }
+    this.on.frame(now, metadata);
   }
 
   #check() {
