@@ -29,7 +29,7 @@ fetch_wheel() {
   printf '%s==%s --hash=sha256:%s\n' "$name" "$version" "$sha256" >"$work/requirements.txt"
   say "downloading $name $version from the Python package index"
   python3 -m pip download --quiet --no-deps --require-hashes --only-binary=:all: --implementation cp --python-version "$python" \
-    --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux2014_x86_64 --dest "$work" -r "$work/requirements.txt" || { rm -rf "$work"; die "cannot download $name $version"; }
+    --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux2014_x86_64 --dest "$work" -r "$work/requirements.txt" || { rm -rf "$work"; die "cannot download $name $version; pip says why above"; }
   python3 -m zipfile -e "$work"/*.whl "$work/wheel"
   mv -T "$work/wheel" "$directory" 2>/dev/null || [ -e "$directory" ] # another run may have been first
   rm -rf "$work"

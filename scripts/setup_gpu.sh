@@ -69,11 +69,11 @@ for package in "${wanted[@]}"; do
   wheel=$rave_cache/$name-$version
   [ -e "$wheel" ] || fetch_wheel "$wheel" "$name" "$version" "$sha256" 3.11
   for library in $libraries; do
-    file=$(find "$wheel" -name "$library" -type f -print -quit)
+    file=$(find "$wheel/" -name "$library" -type f -print -quit)
     [ -n "$file" ] || die "$library is not in $wheel; remove that folder and try again"
     ln "$file" "$stage/$library" 2>/dev/null || cp "$file" "$stage/$library" # another file system
   done
-  find "$wheel" \( -iname 'license*' -o -iname 'thirdpartynotices*' \) -type f | while IFS= read -r text; do
+  find "$wheel/" \( -iname 'license*' -o -iname 'thirdpartynotices*' \) -type f | while IFS= read -r text; do
     cp "$text" "$stage/licenses/$name-$(basename "$text")"
   done
 done
