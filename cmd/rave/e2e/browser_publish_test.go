@@ -42,9 +42,9 @@ func TestPublishPageWithoutACamera(t *testing.T) {
 	page.keep("publish-no-camera")
 }
 
-// lagging makes cameras open only when the test lets them, and keeps what was opened and connected; fired counts the first
+// slowCameras makes cameras open only when the test lets them, and keeps what was opened and connected; fired counts the first
 // attempts after a lost connection.
-const lagging = `{
+const slowCameras = `{
   const media = navigator.mediaDevices, get = media.getUserMedia.bind(media), later = setTimeout, Peer = RTCPeerConnection;
   Object.assign(window, {opened: [], hold: false, fired: 0, peer: null});
   media.getUserMedia = async (constraints) => {
@@ -66,7 +66,7 @@ func TestPublishPageWhileACameraOpens(t *testing.T) {
 	ctx := deadline(t)
 	p := serve(ctx, t, settings{streams: fmt.Sprintf("  studio: {source: publish, quality: [lanczos], %s}", quick)})
 	b := startBrowser(t, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-	w := open(ctx, t, b, p, "/studio/publish", phone, lagging)
+	w := open(ctx, t, b, p, "/studio/publish", phone, slowCameras)
 	w.until("there is a camera", `document.getElementById("preview").videoWidth > 0 && document.getElementById("microphone").options.length > 1`)
 	w.run(`hold = true; change("height", "360"); change("microphone", "none"); 0`, nil)
 	w.until("two are being opened", `opened.length === 3`)
