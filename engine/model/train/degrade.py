@@ -82,12 +82,17 @@ class Atlas:
         return (self.start[picture][:, None] + y * self.width[picture][:, None])[:, :, None] + x[:, None, :]
 
 
-def _settings(rng, n):
+def _settings(rng, n, restore):
     """Codec and options of mosaic n: two thirds H.264 as cameras send it, the rest H.265 and H.264 with B-frames; CRF or a bitrate."""
     area = TILE * TILE * ROWS * COLS
-    if n % 3 == 2:  # bits per pixel as 180 to 1300 kb/s give at 640x360 and 25 frames/s
-        rate = f"{int(np.exp(rng.uniform(np.log(0.03), np.log(0.22))) * area * 25 / 1000)}k"
+    # Bits per pixel as 180 to 1300 kb/s give at 640x360 and 25 frames/s. Restoration learns where there is something to restore (from
+    # 250 to 800 kb/s, CRF 26 to 37), and from one mosaic in three what to leave alone.
+    low, high = (0.043, 0.14) if restore else (0.03, 0.22)
+    if n % 3 == 2:
+        rate = f"{int(np.exp(rng.uniform(np.log(low), np.log(high))) * area * 25 / 1000)}k"
         control = ["-b:v", rate, "-maxrate", rate, "-bufsize", rate]
+    elif restore:
+        control = ["-crf", str(rng.integers(6, 27) if n % 3 == 0 else rng.integers(26, 38))]
     else:
         control = ["-crf", str(rng.integers(17, 35))]
     if n % 4 == 1:
@@ -101,9 +106,9 @@ def _settings(rng, n):
 
 
 class Clips:
-    """Encoded mosaics on the device and where each of their tiles came from."""
+    """Encoded mosaics on the device and where each of their tiles came from; for restoration also what the encoder was fed."""
 
-    def __init__(self, atlas, scale, count, seed, held=False):
+    def __init__(self, atlas, scale, count, seed, held=False, restore=False):
         rng = np.random.default_rng(seed)
         per = ROWS * COLS
         fits = ((atlas.height.cpu().numpy() >= scale * TILE) & (atlas.width.cpu().numpy() >= scale * TILE) & (atlas.held == held))
@@ -128,19 +133,23 @@ class Clips:
         frames = np.arange(FRAMES)
         self.y, self.x = (torch.from_numpy(p[..., None] + v[..., None] * frames).to(dev) for p, v in zip(places, speed))
         self.scale = scale
-        settings = [_settings(rng, n) for n in range(count)]
+        settings = [_settings(rng, n, restore) for n in range(count)]
         generator = torch.Generator(device=dev).manual_seed(seed)
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
-            waiting = [pool.submit(common.coded, self._mosaic(atlas, n, generator), *settings[n]) for n in range(count)]
+            mosaics, waiting = [], []
+            for n in range(count):
+                mosaics.append(self._mosaic(atlas, n, generator))
+                waiting.append(pool.submit(common.coded, mosaics[n], *settings[n]))
             planes = [w.result() for w in waiting]
+        # What restoration is to give back, noise and all: what an encoder took away, nothing else.
+        self.fed = torch.from_numpy(np.stack(mosaics)).to(dev) if restore else None
         self.frames = torch.from_numpy(np.stack([p for p, _ in planes])).to(dev)
         self.bits = float(np.mean([b for _, b in planes])) / (25 * ROWS * COLS * TILE * TILE)
         self.kind = torch.from_numpy(self.kind).to(dev)
-        # Restoration learns from tiles whose encoder saw no strong noise and no halos: what it should give back is known.
-        self.plain = torch.from_numpy(np.argwhere((self.noise <= 1) & (self.halo == 0))).to(dev)
         self.every = torch.from_numpy(np.argwhere(np.ones(shape, bool))).to(dev)
-        # Where nothing moves and little is noisy, what changes from frame to frame is the encoder's doing.
-        self.still = torch.from_numpy(np.argwhere((speed[0] == 0) & (speed[1] == 0) & (self.noise <= 0.7))).to(dev)
+        # Where nothing moves and little is noisy (nothing, where the goal is noisy too), what changes from frame to frame is the encoder's doing.
+        calm = self.noise <= (0 if restore else 0.7)
+        self.still = torch.from_numpy(np.argwhere((speed[0] == 0) & (speed[1] == 0) & calm)).to(dev)
 
     def _mosaic(self, atlas, n, generator):
         """uint8 [FRAMES, ROWS*TILE, COLS*TILE]: what the encoder is fed."""

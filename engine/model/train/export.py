@@ -37,7 +37,8 @@ def model(path, name, version):
         network=f"1/{shape.unshuffle} of the resolution, {shape.features} features, {shape.layers} inner layers, {kind}, "
                 f"{shape.macs():.0f} multiply-accumulates a pixel of the input",
         license="MIT", recipe=recipe,
-        training=TRAINING.format(what="shrunk" if clean else "as simulated cameras and real x264 and x265 encodes show them, and shrunk"),
+        training=TRAINING.format(what="shrunk" if clean else "shrunk, as x264 and x265 encodes show them" if shape.scale == 1 else
+                                 "as simulated cameras and real x264 and x265 encodes show them, and shrunk"),
         steps=steps)
     if "activations" in arrays:
         return graph.int8_model(shape, arrays, metadata), shape

@@ -8,8 +8,9 @@ from network import Shape
 class Job:
     name: str
     shape: Shape
-    clean: float = 0.6        # share of clean pairs; the rest are frames of simulated cameras
-    rate: float = 8e-4        # learning rate
+    clean: float = 0.8        # share of clean pairs; the rest are frames of simulated cameras
+    rate: float = 6e-4        # learning rate
+    still: float = 1.5        # weight of what changes between two frames of a still clip: few pixels do
     expand: int = 2           # extra parameters during training (network.Folded); 0: none
 
     @property
@@ -30,12 +31,13 @@ def job(name, shape, **keys):
 
 JOBS = [
     # CPU
-    job("16x3-mix", "16x3"),
-    job("24x3-mix", "24x3"),
-    job("32x2-mix", "32x2"),
-    job("32x4-mix", "32x4"),
-    job("32x4-more", "32x4", clean=0.8),
-    job("48x4-mix", "48x4", rate=6e-4),
+    job("32x2-calm", "32x2"),
+    job("32x4-calm", "32x4"),
+    job("restore-48x4", "48x4*1", clean=0.2, still=0.5),  # for int8; clean pairs: what there is nothing to do to
     # GPU
-    job("64x5-mix", "64x5", rate=4e-4),
+    job("64x5-calm", "64x5", rate=4e-4),
+    job("64x5-clean", "64x5", clean=1.0, rate=3e-4),
+    job("128x8-calm", "128x8", rate=3e-4),
+    job("x4-128x4", "128x4@1*4", clean=0.6, rate=3e-4, still=0.5),
+    job("restore-128x4", "128x4*1", clean=0.2, rate=4e-4, still=0.5),
 ]

@@ -3,6 +3,8 @@
 
 Usage: python3 quantize.py PHOTOS.zip FOLDER STEPS NAME ...      (FOLDER/NAME.npz -> FOLDER/NAME-int8.npz; STEPS 0: only rounded)
 
+The networks of one call have the same scale.
+
 Activations are uint8 with zero at 0 (the last layer's: zero at 128), one fixed scale a layer, from the largest values that the float
 network gives on training data. Weights are int8 per output channel and use 7 bits (-63..63): x86 without VNNI adds pairs of products in
 16 bits, which 8-bit weights overflow (on such a processor 32x4 lost 5 dB with them; 7 bits cost 0.02 dB). The first layer's integers are
@@ -21,8 +23,10 @@ import network
 import train
 from network import LEVELS
 
-MIX = dict(scale=2, clean=0.6, crop=64, batch=10)
-MOSAICS, EVERY = 8, 8       # fewer clips, and every 8th picture: the goal is a network, not a picture
+CLEAN = {1: 0.2, 2: 0.7}    # share of clean pairs
+# Fewer clips than training sees, since the goal is a network, not a picture; without a GPU far fewer, and every 8th picture.
+LARGE = dict(crop=96, batch=40), 24, 1
+SMALL = dict(crop=64, batch=10), 8, 8
 RATE, EPSILON, STILL = 2e-4, 1e-3, 1.0
 
 
@@ -111,9 +115,12 @@ def main():
     path, folder, steps, names = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
     device, begin = torch.device("cuda" if torch.cuda.is_available() else "cpu"), time.time()
     torch.manual_seed(2026)
-    atlas = degrade.Atlas(path, device, [MIX["scale"]], EVERY)
-    batches = train.Batches(atlas, degrade.Clips(atlas, MIX["scale"], MOSAICS, 2028), **MIX)
     twins = [Twin(folder, n, device) for n in names]
+    scale, = {t.shape.scale for t in twins}
+    sizes, mosaics, every = LARGE if device.type == "cuda" else SMALL
+    atlas = degrade.Atlas(path, device, [max(2, scale)], every)
+    clips = degrade.Clips(atlas, max(2, scale), mosaics, 2028, restore=scale == 1)
+    batches = train.Batches(atlas, clips, scale, CLEAN[scale], **sizes)
     inputs = [batches.draw()[0] for _ in range(24)]
     for t in twins:
         t.observe(inputs)
@@ -121,7 +128,7 @@ def main():
         rate = RATE * min(1, (n + 1) / 20) * (0.5 + 0.5 * np.cos(np.pi * n / steps))
         small = batches.draw()[0]
         lost = [t.step(small, batches.pairs, rate) for t in twins]
-        if n % 50 == 0 or n == steps - 1:
+        if n % 100 == 0 or n == steps - 1:
             print(f"{time.time() - begin:4.0f} s, step {n}, levels off, and between still frames: "
                   + ", ".join(f"{t.name} {a:.3f} {b:.3f}" for t, (a, b) in zip(twins, lost)), flush=True)
     for t in twins:

@@ -6,13 +6,15 @@ Usage: python3 train.py PHOTOS.zip OUT_FOLDER SECONDS [--clean] [--begin FOLDER]
 --clean: with clean pairs alone.
 
 A network begins with the weights in FOLDER/NAME.npz, from an earlier run, if there are such; otherwise with nothing.
-Writes OUT_FOLDER/NAME.npz (averaged weights), and train.json with every network's dB on held-out pictures.
+Writes OUT_FOLDER/NAME.npz (averaged weights) every two minutes and at the end, and train.json with every network's dB on held-out pictures.
 All steps of all networks are one CUDA graph; networks that see the same kind of pairs share a batch.
 """
 import argparse
 import dataclasses
+import functools
 import hashlib
 import json
+import os
 import pathlib
 import time
 
@@ -24,11 +26,13 @@ import degrade
 import network
 from family import JOBS
 
-EDGE = 8                    # small pixels at a tile's edge that a neighbour's content may have touched
-MOSAICS = {2: 144, 4: 36}   # encoded clips: 24 tiles of 8 frames each
-EPSILON = 4e-3              # Charbonnier's: an error of a level counts by its square, a large one by its size
+EDGE = 8                          # small pixels at a tile's edge that a neighbour's content may have touched
+MOSAICS = {1: 72, 2: 72, 4: 24}   # encoded clips for each scale: 24 tiles of 8 frames each
+EPSILON = 4e-3                    # Charbonnier's: an error of a level counts by its square, a large one by its size
+FLOOR = (0.4 / 255)**2            # mean square that is as good as nothing: rounding hides it
 STILL_EPSILON = 5e-4
-FLICKER = 0.5               # weight of what changes between two frames of a still clip: few pixels do
+NOISE = {1: 8, 2: 8, 4: 16}       # the strongest on clean pairs, levels
+SAVED = 120                       # seconds between two writes of the weights
 
 
 class Batches:
@@ -41,7 +45,6 @@ class Batches:
         rng = np.random.default_rng(1)
         self.places = atlas.places(self.factor * crop, 65536, held, rng)
         self.kinds = torch.from_numpy(rng.choice(len(degrade.KINDS), 16384, p=degrade.CHANCES)).to(dev)
-        self.tiles = clips.plain if scale == 1 else clips.every
         # The first places of a batch: pairs of frames of still clips, for the networks that see cameras at all.
         self.pairs = batch // 10 if 0 < clean < 1 else 0
         rest = 1 - 2 * self.pairs / batch
@@ -67,7 +70,7 @@ class Batches:
         c, k, b, atlas, clips = self.crop, self.factor, self.batch, self.atlas, self.clips
         dev = atlas.device
         clean = torch.rand(b, device=dev) < self.clean_chance
-        tile, f = self.tiles[self._random(len(self.tiles))], self._random(degrade.FRAMES)
+        tile, f = clips.every[self._random(len(clips.every))], self._random(degrade.FRAMES)
         # Even offsets: the network's blocks keep their place in the codec's grid; flips keep it too.
         oy, ox = (EDGE + 2 * self._random((degrade.TILE - 2 * EDGE - c) // 2 + 1) for _ in "yx")
         flip = torch.rand(3, b, device=dev) < 0.5
@@ -88,21 +91,22 @@ class Batches:
         sy, sx = (torch.where(m[:, None], c - 1 - steps, steps) for m in flip[:2])
         shrunk = atlas.small(k, kind, picture, top[:, None] + k * sy, left[:, None] + k * sx).float()
         row, col = t // degrade.COLS * degrade.TILE + oy, t % degrade.COLS * degrade.TILE + ox
-        seen = clips.frames[e[:, None, None], f[:, None, None], (row[:, None] + sy)[:, :, None], (col[:, None] + sx)[:, None, :]]
-        # One in six of the clean inputs is noisy, and so is its goal, by the same noise: what a camera of more pixels would have seen.
-        share = 0.17 if self.clean < 1 and self.scale > 1 else 0
-        sigma = 8 * torch.rand(b, 1, 1, device=dev) ** 3 * (torch.rand(b, 1, 1, device=dev) < share) * clean[:, None, None]
-        noise = k * sigma * torch.randn(b, k * c, k * c, device=dev)
-        noisy = (shrunk + F.avg_pool2d(noise[:, None], k)[:, 0]).round().clamp(0, 255)
+        where = e[:, None, None], f[:, None, None], (row[:, None] + sy)[:, :, None], (col[:, None] + sx)[:, None, :]
+        seen = clips.frames[where]
+        # One in six of the clean inputs is noisy, and so is its goal: what a camera of more pixels would have seen, as far as this noise tells.
+        strength = (torch.rand(b, 1, 1, device=dev) < (0.17 if self.clean < 1 else 0)) * clean[:, None, None]
+        noise = NOISE[self.scale] * torch.rand(b, 1, 1, device=dev) ** 3 * strength * torch.randn(b, c, c, device=dev)
+        noisy = (shrunk + noise).round().clamp(0, 255)
         small = torch.where(clean[:, None, None], noisy, seen.float())
         if self.pairs:
             second = small[1:2 * self.pairs:2]
             second.copy_((second + self._refresh()).clamp(0, 255))
         if self.scale == 1:
-            goal = shrunk
+            goal = torch.where(clean[:, None, None], noisy, clips.fed[where].float())
         else:
             large = torch.arange(k * c, device=dev)
             ly, lx = (torch.where(m[:, None], k * c - 1 - large, large) for m in flip[:2])
+            noise = F.interpolate(noise[:, None], scale_factor=k)[:, 0]
             goal = (atlas.large(picture, top[:, None] + ly, left[:, None] + lx) + noise).clamp(0, 255)
         turn = flip[2][:, None, None]
         small, goal = (torch.where(turn, p.transpose(1, 2), p)[:, None] / 255 for p in (small, goal))
@@ -132,10 +136,13 @@ class Run:
     def step(self, small, goal, pairs):
         self.opt.zero_grad(set_to_none=False)
         error, _ = self.error(small, goal)
-        loss = torch.sqrt(error * error + EPSILON**2).mean()
+        if self.shape.scale == 1:  # in decibels, so that a good input counts as much as a bad one: it is to be left alone
+            loss = 0.005 * torch.log((error * error).mean((1, 2, 3)) + FLOOR).mean()
+        else:
+            loss = torch.sqrt(error * error + EPSILON**2).mean()
         if pairs:  # both have the same goal, so the difference of their errors is that of the outputs
             change = error[0:2 * pairs:2] - error[1:2 * pairs:2]
-            loss = loss + FLICKER * torch.sqrt(change * change + STILL_EPSILON**2).mean()
+            loss = loss + self.job.still * torch.sqrt(change * change + STILL_EPSILON**2).mean()
         loss.backward()
         grads = [p.grad for p in self.params]
         total = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
@@ -158,8 +165,8 @@ class Run:
         self.averaged()
         out = {}
         for what, share in (("clean", 1.0), ("camera", 0.0)):
+            batches = held(self.job.group, share)
             torch.manual_seed(1)
-            batches = held(self.job, share)
             sums, draws = np.zeros(2), 12 if device.type == "cuda" else 1
             for _ in range(draws):
                 sums += [(e**2).mean().item() for e in self.error(*batches.draw())]
@@ -167,12 +174,14 @@ class Run:
         self.averaged()
         return out
 
-    def arrays(self):
-        """The averaged weights."""
+    def save(self, folder, steps):
+        """Writes the averaged weights, whole or not at all."""
         self.averaged()
         arrays = network.arrays_of(self.net)
         self.averaged()
-        return arrays
+        part = folder / f".{self.job.name}.npz"
+        np.savez(part, shape=str(self.shape), recipe=recipe(), steps=steps, **arrays)
+        os.replace(part, folder / f"{self.job.name}.npz")
 
 
 def graph_of(runs, batches, device):
@@ -208,9 +217,9 @@ def graph_of(runs, batches, device):
     return graph.replay
 
 
-def train(runs, step, seconds, device, warm_up=1500, log=print):
+def train(runs, step, seconds, device, folder, warm_up=1500):
     """Steps until the time is over: linear warm-up, then a cosine to nothing. Returns the number of steps."""
-    begin, steps, said = time.time(), 0, 0.0
+    begin, steps, said, saved = time.time(), 0, 0.0, SAVED
     while (part := (time.time() - begin) / seconds) < 1:
         for r in runs:
             r.rate.fill_(max(1e-7, r.peak * min(1.0, (steps + 1) / warm_up) * (0.5 + 0.5 * np.cos(np.pi * part))))
@@ -223,7 +232,13 @@ def train(runs, step, seconds, device, warm_up=1500, log=print):
             torch.cuda.synchronize()
         if part > said:
             said += 0.05
-            log(f"{part:4.0%} step {steps}: " + " ".join(f"{r.job.name} {r.loss.item():.5f}" for r in runs), flush=True)
+            print(f"{part:4.0%} step {steps}: " + " ".join(f"{r.job.name} {r.loss.item():.5f}" for r in runs), flush=True)
+        if time.time() - begin > saved:
+            saved += SAVED
+            for r in runs:
+                r.save(folder, steps)
+    for r in runs:
+        r.save(folder, steps)
     return steps
 
 
@@ -269,32 +284,35 @@ def main():
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.manual_seed(2026)
-    scales = sorted({max(2, j.shape.scale) for j in jobs})
-    atlas = degrade.Atlas(path, device, scales)
+    scales = sorted({j.shape.scale for j in jobs})
+    atlas = degrade.Atlas(path, device, sorted({max(2, s) for s in scales}))
     small = device.type == "cpu"  # only to see that everything runs
-    clips = {s: degrade.Clips(atlas, s, 2 if small else MOSAICS[s], 2026 + s) for s in scales}
-    held_clips = {s: degrade.Clips(atlas, s, 2 if small else 24, 7 + s, held=True) for s in scales}
+
+    def clips_of(counts, seed, held):
+        return {s: degrade.Clips(atlas, max(2, s), 2 if small else counts[s], seed + s, held, restore=s == 1) for s in scales}
+    clips, held_clips = clips_of(MOSAICS, 2026, False), clips_of(dict.fromkeys(scales, 8), 7, True)
     print(f"{device}, {len(atlas.sizes)} pictures, {atlas.sizes.sum() / 1e6:.0f} MP; clips "
           f"{ {s: f'{tuple(c.frames.shape)}, {c.bits:.3f} bits a pixel' for s, c in clips.items()} }, {time.time() - begin:.0f} s", flush=True)
 
-    def held(job, share):
-        scale, _, crop, batch = job.group
-        return Batches(atlas, held_clips[max(2, scale)], scale, share, crop, 2 if small else batch, held=True)
+    @functools.cache
+    def held(group, share):
+        scale, _, crop, batch = group
+        return Batches(atlas, held_clips[scale], scale, share, crop, 2 if small else batch, held=True)
 
     def batches_for(runs):
-        return {g: Batches(atlas, clips[max(2, g[0])], *g[:3], 2 if small else g[3]) for g in {r.job.group for r in runs}}
+        return {g: Batches(atlas, clips[g[0]], *g[:3], 10 if small else g[3]) for g in {r.job.group for r in runs}}
     runs = [Run(j, device) for j in sorted(jobs, key=lambda j: -j.shape.macs())]
     for r in runs:
         begin_with(r, args.begin, device)
-    steps = train(runs, graph_of(runs, batches_for(runs), device), seconds, device)
+    batches = batches_for(runs)  # kept: the graph reads their tensors
+    steps = train(runs, graph_of(runs, batches, device), seconds, device, folder)
+    print(f"{steps} steps, {time.time() - begin:.0f} s", flush=True)
     report = {"recipe": recipe(), "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu", "steps": steps,
               "seconds": seconds, "networks": {}}
-
     for r in runs:
         figures = r.figures(held, device)
         report["networks"][r.job.name] = {"shape": str(r.shape), "macs": r.shape.macs(), "share": r.job.clean, "rate": r.job.rate,
-                                          "expand": r.job.expand, **figures}
-        np.savez(folder / f"{r.job.name}.npz", shape=str(r.shape), recipe=recipe(), steps=steps, **r.arrays())
+                                          "expand": r.job.expand, "still": r.job.still, **figures}
         print(f"{r.job.name}: " + ", ".join(f"{k} {v[0]:.2f} dB ({v[0] - v[1]:+.2f})" for k, v in figures.items()), flush=True)
         (folder / "train.json").write_text(json.dumps(report, indent=1))
     print(f"{time.time() - begin:.0f} s in all", flush=True)
