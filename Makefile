@@ -51,7 +51,7 @@ test: setup-test build lint ## everything that CI checks: linters, unit tests wi
 	@echo 'test: each fuzz target for $(fuzztime)'
 	@scripts/fuzz.sh $(fuzztime)
 	@echo 'test: end to end, with the built program and real peers'
-	@$(env) go test -count=1 -p 1 -timeout 10m $$(go list ./... | grep '/e2e$$')
+	@$(env) go test -count=1 -p 1 -timeout 15m $$(go list ./... | grep '/e2e$$')
 
 .PHONY: lint
 lint: setup ## formatting, vet, import rules, linters

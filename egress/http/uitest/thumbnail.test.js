@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { stopTime } from "./timers.js";
 import { Thumbnail } from "../ui/js/thumbnail.js";
 
 // world stands in for the browser as far as a thumbnail uses it: object URLs are counted, pictures decode when the test says.
 function world(t, { decode = async () => {}, status = 200 } = {}) {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
+  stopTime(t);
   const node = () => ({ classList: { add() {}, toggle() {} }, setAttribute() {}, append() {}, textContent: "", src: "", clientWidth: 100 });
   const urls = new Set();
   let count = 0;

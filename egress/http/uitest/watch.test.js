@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { followClock, problemOf, watchStreams } from "../ui/js/api.js";
 import { choose } from "../ui/js/message.js";
+import { stopTime } from "./timers.js";
 
 // world stands in for the browser: event sources that say what the test wants, and requests that are answered when it wants.
 function world(t) {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
+  stopTime(t);
   const sources = [];
   const requests = [];
   globalThis.EventSource = class extends EventTarget {
