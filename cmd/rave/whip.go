@@ -19,7 +19,7 @@ type publishers struct{ *webrtc.Server }
 
 // NewPeer implements whip.Peers.
 func (p publishers) NewPeer(ctx context.Context, media *pion.MediaEngine, interceptors *interceptor.Registry, host string) (*pion.PeerConnection, error) {
-	return p.Server.NewPeer(ctx, webrtc.PeerConfig{Media: media, Interceptors: interceptors, Host: host})
+	return p.Server.NewPeer(ctx, webrtc.PeerConfig{Media: media, Interceptors: interceptors, Host: host, Sends: true})
 }
 
 // admit opens the door to publishers that come by WebRTC, who feed source; nil closes it. Whoever publishes is sent away.

@@ -20,6 +20,8 @@ import (
 type PeerConfig struct {
 	Media        *pion.MediaEngine     // its codecs
 	Interceptors *interceptor.Registry // what is done with its packets
+	// Sends says that the peer sends media, which its tracks pass on; else whatever it sends is thrown away.
+	Sends bool
 	// Host is what the peer's HTTP request was sent to (http.Request.Host): an address under which we can be reached. Empty:
 	// unknown.
 	Host string
@@ -39,8 +41,13 @@ func (s *Server) NewPeer(ctx context.Context, cfg PeerConfig) (*pion.PeerConnect
 	if err != nil {
 		return nil, fmt.Errorf("new peer: %w", err)
 	}
+	var pc *pion.PeerConnection
+	settings.BufferFactory = newSources(cfg.Sends, func() {
+		s.refusals.Add("sources", "a peer is cut off: it names more sources (SSRC) than any browser", "most", maxBuffers)
+		go s.ClosePeer(pc) // which waits for those who ask for buffers
+	}).buffer
 	api := pion.NewAPI(pion.WithMediaEngine(cfg.Media), pion.WithInterceptorRegistry(cfg.Interceptors), pion.WithSettingEngine(settings))
-	pc, err := api.NewPeerConnection(pion.Configuration{ICEServers: s.relays, Certificates: []pion.Certificate{s.certificate}})
+	pc, err = api.NewPeerConnection(pion.Configuration{ICEServers: s.relays, Certificates: []pion.Certificate{s.certificate}})
 	if err != nil {
 		return nil, fmt.Errorf("new peer: %w", err)
 	}
