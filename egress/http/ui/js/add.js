@@ -9,6 +9,7 @@ export class AddCamera {
   #save = byId("save");
   #asking = null; // AbortController of the probe that is under way
   #camera = null; // what was looked at
+  #proposed = ""; // as its name
 
   constructor() {
     this.#probe.addEventListener("submit", (event) => this.#submit(event, () => this.#look()));
@@ -63,7 +64,8 @@ export class AddCamera {
     const rate = video.fps > 0 ? `, ${fps(video.fps)} fps` : "";
     const sound = audio.length > 0 ? `with ${audio.map((a) => codecName(a.codec)).join(" and ")} sound` : "without sound";
     setText(byId("found"), `${codecName(video.codec)}${video.size ? `, ${size(video.size)}` : ""}${rate}, ${sound}.`);
-    if (!this.#save.elements.name.value) this.#save.elements.name.value = nameFor(this.#camera.url);
+    const name = this.#save.elements.name;
+    if (!name.value || name.value === this.#proposed) name.value = this.#proposed = nameFor(this.#camera.url); // else it was chosen
     this.#step(this.#save);
     this.#save.elements.name.select();
   }
@@ -71,7 +73,7 @@ export class AddCamera {
   async #add() {
     const { name, scale } = values(this.#save);
     const { url, username, password } = this.#camera;
-    await postJSON("/api/v1/streams", { name, source: url, username, password, output: { scale: Number(scale) } });
+    await postJSON("/api/v1/streams", { name, source: url, username, password, ...(scale && { output: { scale: Number(scale) } }) });
     this.#save.reset();
     this.#probe.reset();
     this.#dialog.close();
